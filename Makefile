@@ -1,0 +1,65 @@
+# `make help` says what there is. Everything works in a fresh clone, as root.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# For commands that start others of the virtual environment.
+WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+HOST_PACKAGES := python3-venv debootstrap nftables busybox-static python3-pyroute2 libseccomp2
+# shellcheck is for ansible-test; the others are measured against, or build what attacks from inside a jail.
+TEST_PACKAGES := bubblewrap runc gcc libc6-dev shellcheck
+
+# The targets below change one host and share one virtual environment: never two at a time.
+.NOTPARALLEL:
+.PHONY: help host-packages test-packages venv lint sanity unit integration test demo demo-clean bench clean
+
+help: ## this list (the default)
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+host-packages: ## install the Debian packages that jails need, if any is missing
+	@scripts/host-packages.sh $(HOST_PACKAGES)
+
+test-packages: ## the same, with those that only the tests need
+	@scripts/host-packages.sh $(HOST_PACKAGES) $(TEST_PACKAGES)
+
+venv: $(VENV)/stamp ## make .venv with Ansible and the tools, again when requirements-dev.txt has changed
+
+$(VENV)/stamp: requirements-dev.txt
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+lint: venv ## ruff, mypy, yamllint, antsibull-changelog, ansible-lint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/yamllint --strict .
+	$(BIN)/antsibull-changelog lint
+	$(WITH_VENV) ansible-lint --profile production --offline
+
+sanity: venv ## ansible-test sanity on every Python that is here
+	scripts/sanity.sh
+
+unit: venv ## the tests that touch nothing
+	$(BIN)/pytest tests/unit
+
+integration: test-packages venv ## the tests on this machine's kernel (root)
+	$(BIN)/pytest tests/integration
+
+test: test-packages lint sanity ## all of it (root)
+	$(BIN)/pytest tests/unit tests/integration
+
+demo: host-packages venv ## build and start jails here, then show that the same play changes nothing (root)
+	scripts/demo.sh
+
+demo-clean: venv ## take the demo's jails away again
+	$(WITH_VENV) ansible-playbook playbooks/demo_clean.yml
+
+bench: venv ## measure how long jails take to start (root)
+	$(BIN)/python benchmarks/start.py
+
+clean: ## remove what the targets above made in this directory
+	rm -rf $(VENV) .ansible .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output cellblock-jails-*.tar.gz
+	find . -name __pycache__ -prune -exec rm -rf {} +

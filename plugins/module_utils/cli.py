@@ -1,0 +1,186 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``jail``: jails by hand, on the host."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Callable
+
+from . import files, layout
+from .errors import JailError
+from .jail import enter, info, live, policy, purge, start, stop
+from .jail.options import check_name
+
+_COLUMNS = ("NAME", "STATUS", "PID", "PROCESSES", "MEMORY", "ADDRESSES", "TEMPLATE")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status."""
+    options = _parser().parse_args(arguments)
+    if os.geteuid() != 0:
+        print("jail: only root can do this", file=sys.stderr)
+        return enter.NOT_STARTED
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except enter.CommandError as error:
+        print(f"jail: {options.name}: {error}", file=sys.stderr)
+        return error.status
+    except JailError as error:
+        print(f"jail: {getattr(options, 'name', '')}: {error}".replace(": :", ":"), file=sys.stderr)
+    except OSError as error:
+        print(f"jail: {error}", file=sys.stderr)
+    return enter.NOT_STARTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="jail", description="Guests that share this host's kernel.")
+    verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def verb(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=text, description=text)
+        added.set_defaults(run=run)
+        return added
+
+    listing = verb("ls", _ls, "list the jails of this host")
+    listing.add_argument("--json", action="store_true", help="print JSON with all that is known")
+    for name, run, text in (
+        ("start", _start, "start a jail"),
+        ("stop", _stop, "stop a jail"),
+        ("restart", _restart, "stop a jail if it runs, and start it"),
+        ("enter", _enter, "open a shell in a jail, on a terminal of its own"),
+    ):
+        verb(name, run, text).add_argument("name", type=_name)
+    log = verb("log", _log, "print what a jail's init printed")
+    log.add_argument("-n", "--lines", type=int, default=None, help="only the last lines")
+    log.add_argument("name", type=_name)
+    running = verb("exec", _exec, "run a command in a jail; its exit status is ours (125 to 127: it did not run)")
+    running.add_argument(
+        "-u", "--user", type=_user, default=(0, 0), metavar="UID[:GID]", help="numbers inside the jail"
+    )
+    running.add_argument("-w", "--workdir", default="/", help="directory inside the jail")
+    running.add_argument("-e", "--env", action="append", default=[], type=_variable, metavar="NAME=VALUE")
+    running.add_argument("name", type=_name)
+    running.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="the command and its arguments"
+    )
+    verb("purge", _purge, "remove unused templates, caches and this command; refuses while there is a jail")
+    return parser
+
+
+def _name(text: str) -> str:
+    try:
+        return check_name(text)
+    except JailError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _user(text: str) -> tuple[int, int]:
+    uid, _colon, gid = text.partition(":")
+    if not uid.isdigit() or (gid and not gid.isdigit()):
+        raise argparse.ArgumentTypeError(
+            "write UID or UID:GID, in numbers; the jail's own files are not asked for names"
+        )
+    return int(uid), int(gid or uid)
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError("write NAME=VALUE")
+    return name, value
+
+
+def _ls(options: argparse.Namespace) -> int:
+    found = {name: info.gather(name, ("rootfs", "net", "usage", "limits", "state")) for name in info.names()}
+    if options.json:
+        print(json.dumps(found, indent=2))
+        return 0
+    rows = [_COLUMNS, *(_row(name, jail) for name, jail in found.items())]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    return 0
+
+
+def _row(name: str, jail: dict[str, Any]) -> tuple[str, ...]:
+    usage = jail["usage"] or {}
+    memory = usage.get("memory")
+    addresses = [address for interface in jail["net"]["interfaces"] for address in interface["addresses"]]
+    return (
+        name,
+        jail["status"],
+        str(jail["pid"] or "-"),
+        str(usage.get("processes", "-")),
+        f"{memory / (1 << 20):.1f}M" if memory is not None else "-",
+        ",".join(addresses) or "-",
+        (jail["rootfs"] or {}).get("template", "-"),
+    )
+
+
+def _start(options: argparse.Namespace) -> int:
+    with files.locked(f"jail-{options.name}"):
+        if live.find(options.name) is None:
+            start.start(options.name)
+    return 0
+
+
+def _stop(options: argparse.Namespace) -> int:
+    with files.locked(f"jail-{options.name}"):
+        stop.stop_as_desired(options.name)
+    return 0
+
+
+def _restart(options: argparse.Namespace) -> int:
+    with files.locked(f"jail-{options.name}"):
+        stop.stop_as_desired(options.name)
+        start.start(options.name)
+    return 0
+
+
+def _exec(options: argparse.Namespace) -> int:
+    argv = options.command[1:] if options.command[:1] == ["--"] else options.command
+    if not argv:
+        raise JailError("no command was given", advice=f"write: jail exec {options.name} -- COMMAND")
+    environment = {**policy.ENVIRONMENT, **_terminal_type(), **dict(options.env)}
+    command = enter.Command(argv, environment, options.workdir, *options.user)
+    return enter.execute(live.expect(options.name), command)
+
+
+def _enter(options: argparse.Namespace) -> int:
+    shell = ["/bin/sh", "-c", "if [ -x /bin/bash ]; then exec /bin/bash -l; else exec /bin/sh -l; fi"]
+    command = enter.Command(shell, {**policy.ENVIRONMENT, **_terminal_type()}, "/")
+    return enter.execute(live.expect(options.name), command)
+
+
+def _terminal_type() -> dict[str, str]:
+    """The kind of terminal that we stand for: the one thing of the caller's environment that a command in the jail
+    gets."""
+    return {"TERM": os.environ["TERM"]} if "TERM" in os.environ else {}
+
+
+def _log(options: argparse.Namespace) -> int:
+    if options.name not in info.names():
+        raise JailError("there is no such jail on this host")
+    try:
+        with open(layout.console(options.name), "rb") as file:
+            lines = file.read().splitlines(keepends=True)
+    except FileNotFoundError:
+        return 0
+    sys.stdout.buffer.write(b"".join(lines if options.lines is None else lines[len(lines) - options.lines :]))
+    return 0
+
+
+def _purge(_options: argparse.Namespace) -> int:
+    purge.purge()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

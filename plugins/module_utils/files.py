@@ -1,0 +1,68 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files of ours on the host: written whole or not at all, locked by flock(2)."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from . import layout
+
+
+def make_private_directory(path: str) -> None:
+    """Make a directory that only root can enter, with its parents."""
+    os.makedirs(path, mode=0o700, exist_ok=True)
+
+
+def write_bytes(path: str, content: bytes) -> None:
+    """Replace a file: temporary name, fsync(2), rename(2), fsync of the directory. A reader sees the old or the new
+    one."""
+    make_private_directory(os.path.dirname(path))
+    temporary = f"{path}.{os.getpid()}.new"
+    with open(temporary, "wb", opener=_private) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(temporary, path)
+    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def write_json(path: str, value: Any) -> None:
+    """Replace a file by the JSON text of ``value``, as :func:`write_bytes` does."""
+    write_bytes(path, json.dumps(value, indent=2, sort_keys=True).encode() + b"\n")
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+def read_json(path: str) -> Any:
+    """What :func:`write_json` wrote; ``None`` when the file is not there."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        return None
+
+
+@contextlib.contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Hold the lock ``name`` for a ``with`` block; whoever comes second waits. The kernel drops it with the
+    process."""
+    make_private_directory(layout.LOCKS)
+    descriptor = os.open(os.path.join(layout.LOCKS, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,150 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Build a jail's root from inside its namespaces, as pid 1 to be.
+
+Runs in a process that is root of the new user namespace and still sees the host's tree. Mounts go on descriptors;
+what lies in the jail's own tree is looked up in-root and without following links, so a tree that makes ``/dev`` or
+``/proc`` a link to elsewhere is refused instead of followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from .. import layout
+from ..kernel import mounts, paths
+from ..kernel.mounts import NODEV, NOEXEC, NOSUID, RDONLY
+from . import policy
+
+
+class Tree(NamedTuple):
+    """Detached mounts, already idmapped, that a root is made of. ``lower`` is ``None`` for a tree without layers."""
+
+    devices: int
+    upper: int
+    lower: int | None
+
+
+def root_of(tree: Tree) -> int:
+    """Put the layers together; a descriptor of the new root, which is a mount of this namespace.
+
+    The parts are attached below a tmpfs of our own, over :data:`layout.RUN` and visible in this mount namespace
+    only: overlayfs before Linux 6.13 takes its layers by name and only from the mounter's own mount namespace.
+    """
+    staging = mounts.create("tmpfs", {"mode": "0700", "size": "64k"}, NOSUID | NODEV | NOEXEC)
+    with paths.opened(paths.open_directory(layout.RUN)) as place:
+        mounts.attach(staging, place)
+    for name in ("lower", "upper", "root"):
+        os.mkdir(name, dir_fd=staging)
+    if tree.lower is None:
+        mounts.attach(tree.upper, staging, "root")
+    else:
+        mounts.attach(tree.lower, staging, "lower")
+        mounts.attach(tree.upper, staging, "upper")
+        # Relative names, because /proc/mounts shows them as given: a jail learns nothing of the host's paths.
+        os.fchdir(staging)
+        layers = {"lowerdir": "lower", "upperdir": "upper/upper", "workdir": "upper/work", "userxattr": None}
+        mounts.attach(mounts.create("overlay", layers), staging, "root")
+    return os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=staging)
+
+
+def bound_user_namespaces() -> None:
+    """Set ``user.max_user_namespaces`` of the user namespace that we are in: it counts for all below, whatever they
+    do.
+
+    Only for a user namespace of the jail's own: in the host's it would bind the host.
+    """
+    with open("/proc/sys/user/max_user_namespaces", "w", encoding="ascii") as file:
+        file.write(str(policy.USER_NAMESPACES_MAX))
+
+
+def furnish(root: int, devices: int) -> None:
+    """Mount what a jail finds in its root: /dev, /proc, /sys, /run, with masks and read-only parts."""
+    _mount(root, "/dev", devices)
+    _devices(devices)
+    proc = _mount(root, "/proc", mounts.create("proc", {}, NOSUID | NODEV | NOEXEC))
+    writable = {path: mounts.clone(proc, path) for path in policy.WRITABLE_PROC}
+    for path in policy.READONLY_PROC:
+        _make_read_only(proc, path)
+    for path, mount in writable.items():
+        with paths.opened(paths.open_plain(root, f"/proc/{path}", os.O_PATH)) as target:
+            mounts.attach(mount, target)
+    _mask(proc, policy.MASKED_PROC, devices)
+    sys = _mount(root, "/sys", mounts.create("sysfs", {}, NOSUID | NODEV | NOEXEC | RDONLY))
+    _mask(sys, policy.MASKED_SYS, devices)
+    run = _mount(root, "/run", mounts.create("tmpfs", {"mode": "0755", "size": str(policy.RUN_BYTES)}, NOSUID | NODEV))
+    os.mkdir("lock", dir_fd=run)  # Debian's programs expect it
+    os.chmod("lock", 0o1777, dir_fd=run)
+
+
+def _mount(root: int, path: str, mount: int) -> int:
+    """Attach ``mount`` at a directory of the jail's tree, made if missing; gives ``mount`` back as the way into
+    it."""
+    try:
+        with paths.opened(paths.make_directory(root, path)) as target:
+            mounts.attach(mount, target)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise OSError(
+                error.errno, f"{path} of the root file system must be a directory, not a link or a file"
+            ) from error
+        raise
+    return mount
+
+
+def _devices(devices: int) -> None:
+    terminals = {"mode": "0620", "gid": "5", "ptmxmode": "0666", "max": str(policy.PTYS_MAX)}
+    mounts.attach(mounts.create("devpts", terminals, NOSUID | NOEXEC), devices, "pts")
+    shared = {"mode": "1777", "size": str(policy.SHM_BYTES)}
+    mounts.attach(mounts.create("tmpfs", shared, NOSUID | NODEV), devices, "shm")
+    mounts.attach(mounts.create("mqueue", {}, NOSUID | NODEV | NOEXEC), devices, "mqueue")
+
+
+def _make_read_only(filesystem: int, path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):  # not every kernel has every one
+        mount = mounts.clone(filesystem, path)
+        mounts.set_attributes(mount, RDONLY | NOSUID | NODEV | NOEXEC)
+        with paths.opened(paths.open_plain(filesystem, path, os.O_PATH)) as target:
+            mounts.attach(mount, target)
+
+
+def _mask(filesystem: int, names: Sequence[str], devices: int) -> None:
+    """Cover files by /dev/null and directories by an empty read-only tmpfs."""
+    for name in names:
+        try:
+            target = paths.open_plain(filesystem, name, os.O_PATH)
+        except FileNotFoundError:
+            continue  # not every kernel has every one
+        with paths.opened(target):
+            if stat.S_ISDIR(os.fstat(target).st_mode):
+                cover = mounts.create(
+                    "tmpfs", {"mode": "0555", "size": "4k", "nr_inodes": "1"}, RDONLY | NOSUID | NODEV | NOEXEC
+                )
+            else:
+                cover = mounts.clone(devices, "null")
+                if os.fstat(cover).st_rdev != os.makedev(*policy.DEVICES["null"]):
+                    raise OSError(errno.EINVAL, "the cover of a masked file is not the null device", name)
+            mounts.attach(cover, target)
+
+
+def write_files(root: int, files: Mapping[str, str]) -> None:
+    """Write the jail's identity files (absolute path: text), as the jail's root and in-root."""
+    for path, text in files.items():
+        folder = os.path.dirname(path)
+        with contextlib.suppress(FileExistsError, FileNotFoundError):
+            os.close(paths.make_directory(root, folder))
+        if _differs(root, path, text):
+            paths.write_file(root, path, text.encode())
+
+
+def _differs(root: int, path: str, text: str) -> bool:
+    try:
+        return paths.read_file(root, path) != text.encode()
+    except OSError:
+        return True  # missing, or something that we put a file in the place of

@@ -1,0 +1,76 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The last steps before an exec in a jail, the same for its init and for every process that enters later.
+
+Privileges are given up in an order in which each step still has what it needs: resource limits, bounding set
+(CAP_SETPCAP), seccomp (CAP_SYS_ADMIN in the own user namespace, as no_new_privs is left to the jail's own
+programs), then all other capabilities.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..kernel import capabilities, process, rlimits, seccomp
+from . import policy, syscall_policy
+
+
+class Confinement(NamedTuple):
+    """Everything that the last steps need, read and compiled while the host's files can still be seen."""
+
+    capability_mask: int
+    last_capability: int
+    programs: Sequence[bytes]
+
+
+def prepare() -> Confinement:
+    """Read what :func:`apply` needs; on the host, before any namespace is left."""
+    return Confinement(
+        capabilities.to_mask(policy.CAPABILITIES),
+        capabilities.last_capability(),
+        syscall_policy.programs(),
+    )
+
+
+def become_root() -> None:
+    """Be user and group 0 of the user namespace that we are in, with no other group."""
+    os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+
+
+def apply(confinement: Confinement) -> None:
+    """Give up for good what a jail must not have. After this only an exec makes sense."""
+    process.reset_signals()
+    os.umask(0o022)
+    rlimits.set_own(policy.RLIMITS)
+    capabilities.limit_bounding_set(confinement.capability_mask, confinement.last_capability)
+    for program in confinement.programs:
+        seccomp.load(program)
+    capabilities.set_all(confinement.capability_mask)
+
+
+def execute(argv: Sequence[str], environment: dict[str, str]) -> OSError:
+    """Exec ``argv`` by the jail's PATH. Comes back only with the error."""
+    error = OSError(2, "no such program", argv[0])
+    folders = [""] if "/" in argv[0] else environment["PATH"].split(":")
+    for folder in folders:
+        try:
+            os.execve(os.path.join(folder, argv[0]), list(argv), environment)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as refused:
+            error = refused
+    return error
+
+
+def reset_oom_score() -> None:
+    """Undo a protection from the OOM killer that we were started with (sshd's children have it), as far as we may."""
+    with contextlib.suppress(OSError):  # a negative score is the host administrator's wish where we may not change it
+        with open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:
+            if int(file.read()) < 0:
+                file.write("0")

@@ -1,0 +1,129 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lead jails from what is there to what is wanted: read, plan, carry out, one jail after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from .. import files
+from ..errors import JailError
+from . import facet as facets
+from . import live, store
+from .facet import Facet
+from .options import check_name
+from .plan import CREATE, LIVE, RECORD, REMOVE, Action, Plan, Request, Situation
+
+
+class Outcome(NamedTuple):
+    """What happened to one jail, or would happen in check mode."""
+
+    actions: Sequence[Action]
+    restart_required: Sequence[str]
+    degraded: Sequence[str]
+    error: str | None
+
+
+def converge(facet: Facet, wishes: Sequence[Mapping[str, Any]], check: bool) -> dict[str, Outcome]:
+    """Converge every jail of a list; one jail's failure does not stop its neighbours.
+
+    :param wishes: options as given, each with a ``name``.
+    :param check: plan only: nothing on the host is changed.
+    :returns: by jail, in the order of the list.
+    """
+    outcomes: dict[str, Outcome] = {}
+    requests: list[Request] = []
+    for wish in wishes:
+        try:
+            requests.append(_request(facet, wish, [request.name for request in requests]))
+        except JailError as error:
+            outcomes[str(wish["name"])] = _failed(error)
+    clashes = _clashes(facet, requests)
+    carry_out = _plan_only if check else _plan_and_do
+    for request in requests:
+        try:
+            if request.name in clashes:
+                raise JailError(clashes[request.name])
+            outcomes[request.name] = carry_out(facet, request)
+        except (JailError, OSError) as error:
+            outcomes[request.name] = _failed(error)
+    return {str(wish["name"]): outcomes[str(wish["name"])] for wish in wishes}
+
+
+def situation_of(facet: Facet, name: str, options: Sequence[str] | None = None) -> Situation:
+    """What is there of a jail; ``options`` limits what is read from the kernel."""
+    running = live.find(name)
+    return Situation(
+        exists=facet.exists(name),
+        running=running is not None,
+        recorded=store.read(name, facet.name),
+        live=facets.read_live(facet, running, options) if running else {},
+    )
+
+
+def _request(facet: Facet, wish: Mapping[str, Any], before: Sequence[str]) -> Request:
+    name = check_name(str(wish["name"]))
+    if name in before:
+        raise JailError("it is in the list twice", option="name")
+    return Request(name, facet.parse(wish, store.read(name, facet.name)), wish.get("state"))
+
+
+def _clashes(facet: Facet, requests: Sequence[Request]) -> Mapping[str, str]:
+    """What these requests would bring jails into conflict with each other and with all that are recorded."""
+    desired = {name: store.read(name, facet.name) for name in store.names()}
+    for request in requests:
+        desired[request.name] = {**desired.get(request.name, {}), **request.values}
+    found = facet.conflicts(desired)
+    return {request.name: found[request.name] for request in requests if request.name in found}
+
+
+def _planned(facet: Facet, request: Request) -> tuple[Plan, Situation]:
+    situation = situation_of(facet, request.name, list(request.values))
+    return facet.plan(facet.options, request, situation), situation
+
+
+def _plan_only(facet: Facet, request: Request) -> Outcome:
+    plan, situation = _planned(facet, request)
+    return _outcome(facet, request, plan, situation)
+
+
+def _plan_and_do(facet: Facet, request: Request) -> Outcome:
+    with files.locked(f"jail-{request.name}"):
+        plan, situation = _planned(facet, request)
+        _do(facet, request, plan.actions)
+        return _outcome(facet, request, plan, situation)
+
+
+def _do(facet: Facet, request: Request, actions: Sequence[Action]) -> None:
+    """Desired state is written before the kernel is changed, so a run that was killed in between is finished by the
+    next one; only what is made or removed as a whole is written down after."""
+    changes = [action.how for action in actions if action.option == "state"]
+    if REMOVE in changes:
+        facet.perform[REMOVE](request.name, request.values)
+        store.forget(request.name, facet.name)
+    elif CREATE in changes:
+        facet.perform[CREATE](request.name, request.values)
+        facets.record(facet, request.name, request.values)
+    else:
+        if any(action.how in (LIVE, RECORD) for action in actions):
+            facets.record(facet, request.name, request.values)
+        lively = [action for action in actions if action.how == LIVE]
+        if lively:
+            facets.apply_live(facet, live.expect(request.name), lively)
+        for how in changes:
+            facet.perform[how](request.name, request.values)
+
+
+def _outcome(facet: Facet, request: Request, plan: Plan, situation: Situation) -> Outcome:
+    degraded = facet.degraded({**situation.recorded, **request.values})
+    return Outcome(plan.actions, plan.restart_required, degraded, None)
+
+
+def _failed(error: Exception) -> Outcome:
+    """The kernel's own words where nobody below knew better ones."""
+    if isinstance(error, OSError) and error.strerror:
+        name = f" ({error.filename})" if error.filename else ""
+        return Outcome([], [], [], f"{error.strerror}{name}")
+    return Outcome([], [], [], str(error))

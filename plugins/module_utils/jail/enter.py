@@ -1,0 +1,203 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Enter a running jail: by the same descent as its init (DESIGN: "Entering").
+
+A helper process joins the jail's cgroup, its namespaces by pidfd, and forks the process that execs; that one ends
+as a child of ours. Until its exec it cannot be traced, and it holds no descriptor but those that it was given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable, NamedTuple
+
+from ..errors import JailError
+from ..kernel import namespaces, paths, process
+from . import channel, confinement, terminal
+from .channel import Channel
+from .confinement import Confinement
+from .live import Running
+
+NOT_STARTED = 125
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+"""Exit statuses of a command that did not run, as env(1) and docker exec have them."""
+
+
+class Command(NamedTuple):
+    """What to run: ``directory`` must exist in the jail; ``uid`` and ``gid`` are numbers inside it."""
+
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    directory: str = "/"
+    uid: int = 0
+    gid: int = 0
+
+
+def execute(running: Running, command: Command) -> int:
+    """Run a command in a jail with our standard input, output and error; its exit status as a shell counts it.
+
+    Those of the three that are terminals are replaced by a terminal of the jail's own, so that nothing in the jail
+    ever holds ours.
+
+    :raises JailError: when the jail ended meanwhile or the command cannot be run.
+    """
+    prepared = confinement.prepare()
+    target = _open(running)
+    ours, theirs = channel.pair()
+    terminals = [number for number in (0, 1, 2) if os.isatty(number)]
+    process.adopt_orphans(True)
+    try:
+        helper = process.fork(lambda: _descend(running, target, command, prepared, terminals, theirs, ours))
+        theirs.close()
+        try:
+            message, descriptors = _expect(ours)
+        finally:
+            process.wait(helper)
+        pid = int(message["pid"])
+        with terminal.forwarded_signals(descriptors[0]):
+            if terminals:
+                master = _expect(ours)[1][0]
+                terminal.relay(master, descriptors[0], terminals)
+            status = process.wait(pid)
+        _raise_error(ours)
+        return status
+    finally:
+        ours.close()
+        os.close(target)
+        process.adopt_orphans(False)
+
+
+def call(running: Running, function: Callable[[int], Any]) -> Any:
+    """Run ``function`` as the jail's root in its mount, user and UTS namespaces, with a descriptor of its root
+    directory.
+
+    For reading and writing the jail's own files and names: whatever its tree holds, it holds only against itself.
+    What the function returns must be JSON-able; its :class:`OSError` comes back as one.
+    """
+    target = _open(running)
+    reading, writing = os.pipe()
+
+    def inside() -> None:
+        with contextlib.suppress(BrokenPipeError), os.fdopen(writing, "w", encoding="utf-8") as answers:
+            try:
+                process.forbid_imports()
+                process.hide_memory()
+                namespaces.setns(target, _flags(running, ("user", "mnt", "uts")))
+                confinement.become_root()
+                with paths.opened(os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as root:
+                    json.dump({"value": function(root)}, answers)
+            except OSError as error:
+                json.dump({"errno": error.errno, "error": error.strerror, "path": error.filename}, answers)
+
+    try:
+        child = process.fork(inside)
+        os.close(writing)
+        with os.fdopen(reading, encoding="utf-8") as answers:
+            text = answers.read()
+        process.wait(child)
+    finally:
+        os.close(target)
+    answer = json.loads(text) if text else {"errno": 0, "error": "the process sent into the jail died"}
+    if "error" in answer:
+        raise OSError(answer["errno"], answer["error"], answer.get("path"))
+    return answer["value"]
+
+
+def _open(running: Running) -> int:
+    target = running.open()
+    if target is None:
+        raise JailError("it has just ended", advice="look at its log with: jail log " + running.name)
+    return target
+
+
+def _flags(running: Running, kinds: Sequence[str]) -> int:
+    """The namespaces to join: one that is our own already may not be joined again (setns(2), EINVAL for a user
+    namespace)."""
+    return sum(namespaces.KINDS[kind] for kind in kinds if not namespaces.is_own(running.pid, kind))
+
+
+def _expect(ours: Channel) -> tuple[dict[str, Any], list[int]]:
+    try:
+        message, descriptors = ours.receive()
+    except EOFError:
+        raise JailError("the process that was to enter ended early", advice="is the jail's pids_max reached?") from None
+    if "error" in message:
+        raise JailError(f"cannot enter: {message['error']}")
+    return message, descriptors
+
+
+def _raise_error(ours: Channel) -> None:
+    """An exec closed the channel without a word; else a message says why there was none."""
+    with contextlib.suppress(EOFError):
+        message, _descriptors = ours.receive()
+        raise CommandError(str(message["error"]), int(message["status"]))
+
+
+class CommandError(JailError):
+    """The command did not run; ``status`` is what the caller exits with."""
+
+    def __init__(self, what: str, status: int) -> None:
+        self.status = status
+        super().__init__(what)
+
+
+def _descend(
+    running: Running,
+    target: int,
+    command: Command,
+    prepared: Confinement,
+    terminals: Sequence[int],
+    theirs: Channel,
+    ours: Channel,
+) -> None:
+    """The helper: cgroup, namespaces, fork, end."""
+    ours.close()
+    try:
+        flags = _flags(running, tuple(namespaces.KINDS))
+        process.hide_memory()
+        confinement.reset_oom_score()
+        running.group.join()
+        process.close_all_but([0, 1, 2, target, theirs.fileno()])
+        process.forbid_imports()
+        namespaces.setns(target, flags)
+        os.close(target)
+        pid = process.fork(lambda: _become(command, prepared, terminals, theirs))
+        theirs.send({"pid": pid}, [os.pidfd_open(pid)])
+    except OSError as error:
+        theirs.send({"error": f"{error.strerror}"})
+
+
+def _become(command: Command, prepared: Confinement, terminals: Sequence[int], theirs: Channel) -> None:
+    """The process in the jail: terminal, identity, privileges, exec."""
+    status = NOT_STARTED
+    try:
+        confinement.become_root()
+        process.hide_memory()
+        os.setsid()
+        if terminals:
+            master, slave = terminal.open_in_jail()
+            theirs.send({}, [master])
+            terminal.take(slave, terminals)
+        process.close_all_but([0, 1, 2, theirs.fileno()])
+        os.chdir(command.directory)
+        confinement.apply(prepared)
+        if (command.uid, command.gid) != (0, 0):
+            os.setgroups([])
+            os.setresgid(command.gid, command.gid, command.gid)
+            os.setresuid(command.uid, command.uid, command.uid)
+        status = NOT_EXECUTABLE
+        raise confinement.execute(command.argv, dict(command.environment))
+    except OSError as error:
+        if status == NOT_EXECUTABLE and isinstance(error, FileNotFoundError):
+            status = NOT_FOUND
+        text = (
+            f"{command.argv[0]}: {error.strerror}" if status != NOT_STARTED else f"{error.strerror} ({error.filename})"
+        )
+        with contextlib.suppress(OSError):  # nobody listens any more
+            theirs.send({"error": text, "status": status})
+        os._exit(status)

@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a module manages of a jail: its table of options, its part of the desired state, and how to read and change
+it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable, NamedTuple
+
+from ..errors import JailError
+from . import store
+from .live import Running
+from .options import Option
+from .plan import Action, Plan, Request, Situation
+
+Values = Mapping[str, Any]
+"""Canonical values by option."""
+
+
+class Facet(NamedTuple):
+    """One of :data:`store.FACETS`.
+
+    :param states: the values of the module's ``state`` option; empty when it has none.
+    :param parse: from the options as given and as recorded so far to canonical values; raises :class:`JailError`.
+    :param plan: the pure planner.
+    :param exists: whether what the module makes is there for this jail.
+    :param conflicts: what is wrong between jails: from all desired values by jail to a sentence for each jail
+        concerned.
+    :param degraded: the protections that these values give up, a sentence each.
+    :param perform: carries out a change of state, by the action's ``how``, for one jail with these values.
+    """
+
+    name: str
+    options: tuple[Option, ...]
+    states: tuple[str, ...]
+    parse: Callable[[Values, Values], dict[str, Any]]
+    plan: Callable[[Sequence[Option], Request, Situation], Plan]
+    exists: Callable[[str], bool]
+    conflicts: Callable[[Mapping[str, Values]], Mapping[str, str]]
+    degraded: Callable[[Values], list[str]]
+    perform: Mapping[str, Callable[[str, Values], None]]
+
+    def option(self, name: str) -> Option:
+        """The row of an option."""
+        return next(option for option in self.options if option.name == name)
+
+
+def parse_each(options: Sequence[Option]) -> Callable[[Values, Values], dict[str, Any]]:
+    """A parser for options that have nothing to do with each other."""
+
+    def parse(given: Values, _recorded: Values) -> dict[str, Any]:
+        values = {}
+        for option in options:
+            value = given.get(option.name)
+            if value is not None:
+                try:
+                    values[option.name] = option.parse(value)
+                except ValueError as error:
+                    raise JailError(str(error), option=option.name) from error
+        return values
+
+    return parse
+
+
+def always(_name: str) -> bool:
+    """What needs no making is there."""
+    return True
+
+
+def no_conflicts(_desired: Mapping[str, Values]) -> Mapping[str, str]:
+    """For options that jails cannot fight over."""
+    return {}
+
+
+def nothing_degraded(_values: Values) -> list[str]:
+    """For options that give up no protection."""
+    return []
+
+
+def read_live(facet: Facet, running: Running, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Canonical values from the kernel, of the named options or of all that can be read."""
+    chosen = [option for option in facet.options if names is None or option.name in names]
+    return {option.name: option.read(running) for option in chosen if option.read is not None}
+
+
+def apply_live(facet: Facet, running: Running, actions: Sequence[Action]) -> None:
+    """Make the actions hold in the running jail."""
+    for action in actions:
+        write = facet.option(action.option).write
+        assert write is not None, action  # the planner calls nothing else live
+        write(running, action.after)
+
+
+def record(facet: Facet, name: str, values: Values) -> None:
+    """Add values to the desired state."""
+    before = store.read(name, facet.name)
+    if {**before, **values} != before:
+        store.write(name, facet.name, {**before, **values})

@@ -1,0 +1,79 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Slots: each jail has a small number of its own, and by it a range of 65,536 user and group ids that nobody else
+has.
+
+Allocated once under a lock, recorded in :data:`layout.IDS`, freed when the jail is removed. Files on disk carry ids
+from 0 on, so a slot that is used again finds nothing of its previous owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .. import files, layout
+from ..errors import JailError
+
+COUNT = 65_536
+FIRST = 0x1000_0000
+LAST = 0x6FFF_FFFF
+"""The ids for containers as systemd's "Users, Groups, UIDs and GIDs" lays them out end at 0x6FFFFFFF; the lower
+ones are what nspawn, podman and adduser take first."""
+
+_SUBORDINATE = ("/etc/subuid", "/etc/subgid")
+
+
+def first_id(slot: int) -> int:
+    """The host id of user 0 of the jail in this slot."""
+    return FIRST + slot * COUNT
+
+
+def find(name: str) -> int | None:
+    """The slot of a jail; ``None`` when it has none yet."""
+    slot = (files.read_json(layout.IDS) or {}).get(name)
+    return None if slot is None else int(slot)
+
+
+def allocate(name: str) -> int:
+    """The slot of a jail, taken now if it has none.
+
+    :raises JailError: when every range is taken.
+    """
+    with files.locked("ids"):
+        taken = files.read_json(layout.IDS) or {}
+        if name not in taken:
+            taken[name] = _free_slot(set(taken.values()))
+            files.write_json(layout.IDS, taken)
+        return int(taken[name])
+
+
+def free(name: str) -> None:
+    """Give a jail's slot back."""
+    with files.locked("ids"):
+        taken = files.read_json(layout.IDS) or {}
+        if taken.pop(name, None) is not None:
+            files.write_json(layout.IDS, taken)
+
+
+def _free_slot(taken: set[int]) -> int:
+    foreign = list(_foreign_ranges())
+    for slot in range((LAST + 1 - FIRST) // COUNT):
+        first = first_id(slot)
+        if slot not in taken and not any(first < end and start < first + COUNT for start, end in foreign):
+            return slot
+    raise JailError(f"no range of {COUNT} user ids is free between {FIRST} and {LAST}", advice="remove a jail")
+
+
+def _foreign_ranges() -> Iterator[tuple[int, int]]:
+    """Ranges that subuid(5) and subgid(5) give to somebody, as (first, end)."""
+    for path in _SUBORDINATE:
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                lines = file.read().splitlines()
+        except FileNotFoundError:
+            continue
+        for line in lines:
+            fields = line.split(":")
+            if len(fields) == 3 and fields[1].isdigit() and fields[2].isdigit():
+                yield int(fields[1]), int(fields[1]) + int(fields[2])

@@ -1,0 +1,75 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is known of jails: desired state, and the kernel's word for everything that runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from .. import layout
+from ..rootfs import storage
+from . import ids, limits, live, network, state, store
+from .facet import Facet, read_live
+from .live import Running
+
+PARTS = ("limits", "net", "rootfs", "state", "usage", "size")
+"""What can be gathered; ``size`` walks the jail's files."""
+
+_FACETS: dict[str, Facet] = {"limits": limits.FACET, "net": network.FACET, "state": state.FACET}
+
+
+def names() -> list[str]:
+    """Every jail of this host, whatever is left of it."""
+    found = {*store.names(), *storage.names(), *live.names()}
+    return sorted(name for name in found if not name.startswith("."))
+
+
+def gather(name: str, parts: Sequence[str]) -> dict[str, Any]:
+    """One jail: ``state``, ``pid``, and the chosen parts. Values are in the user's words; live ones where it runs."""
+    running = live.find(name)
+    slot = ids.find(name)
+    found: dict[str, Any] = {
+        "status": "started" if running else "stopped",
+        "pid": running.pid if running else None,
+        "uptime": round(time.time() - running.started_at, 1) if running else None,
+        "first_id": ids.first_id(slot) if slot is not None else None,
+        "log": layout.console(name),
+    }
+    for part in parts:
+        if part in _FACETS:
+            found[part] = _options(_FACETS[part], name, running)
+        elif part == "rootfs":
+            found[part] = _rootfs(name)
+        elif part == "usage":
+            found[part] = _usage(running) if running else None
+        elif part == "size":
+            found[part] = storage.bytes_used(name)
+    return found
+
+
+def _options(facet: Facet, name: str, running: Running | None) -> dict[str, Any]:
+    recorded = store.read(name, facet.name)
+    values = {option.name: recorded.get(option.name, option.default) for option in facet.options}
+    if running:
+        values.update(read_live(facet, running))
+    return {option.name: option.show(values[option.name]) for option in facet.options}
+
+
+def _rootfs(name: str) -> dict[str, Any] | None:
+    stored = storage.describe(name)
+    if stored is None:
+        return None
+    return {"storage": stored.kind, "template": stored.template, **store.read(name, "rootfs")}
+
+
+def _usage(running: Running) -> dict[str, Any]:
+    group = running.group
+    return {
+        "memory": group.get("memory_used"),
+        "pids": group.get("pids_used"),
+        "processes": len(group.processes()),
+        "cpu_seconds": (group.get("cpu_used") or 0) / 1e6,
+    }

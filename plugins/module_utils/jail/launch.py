@@ -1,0 +1,227 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start a process as pid 1 of a new jail.
+
+Three processes take part. The *launcher* (the module or the ``jail`` command) stays outside. A first child joins
+the cgroup, leaves all namespaces at once and forks; that second child is *pid 1*, becomes an orphan of the launcher
+by the first one's end, and builds its root while the launcher maps its ids and wires its network. Until the
+launcher says go, pid 1 ends when the launcher
+does: killed at any moment, no half-made jail stays. Nothing of ours stays beside a running jail.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable, NamedTuple, NoReturn
+
+from ..errors import JailError
+from ..kernel import idmap, mounts, namespaces, paths, pidfd, process
+from ..kernel.cgroup import Group
+from ..kernel.mounts import RDONLY
+from . import assemble, channel, confinement, devices, ids
+from .channel import Channel
+from .confinement import Confinement
+
+
+class Layers(NamedTuple):
+    """Host directories that a root is made of: an overlay of ``upper`` (with its ``upper`` and ``work``) over
+    ``lower``, or ``upper`` alone as the tree itself."""
+
+    upper: str
+    lower: str | None
+
+
+class Plan(NamedTuple):
+    """All that a start needs. ``first_id`` is the host id of user 0, or ``None`` for the host's own user namespace;
+    ``output`` a descriptor for what pid 1 prints; ``tied`` whether the jail ends with the launcher."""
+
+    hostname: str
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    layers: Layers
+    first_id: int | None
+    group: Group
+    output: int
+    files: Mapping[str, str]
+    tied: bool
+
+
+class Started(NamedTuple):
+    """A pid 1 that runs, by pid, start time (:func:`pidfd.start_time`) and pidfd."""
+
+    pid: int
+    start_time: int
+    pidfd: int
+
+
+def launch(plan: Plan, before_go: Callable[[int, int], None]) -> Started:
+    """Start a jail. Its cgroup and limits must stand.
+
+    :param before_go: called with pid 1's host pid and start time when the root stands, to wire the network and
+        record the jail; the jail's first instruction comes after it.
+    :raises JailError: when a step failed; nothing of the jail is left then but the cgroup, which is the caller's.
+    """
+    prepared = confinement.prepare()
+    ours, theirs = channel.pair()
+    process.adopt_orphans(True)
+    try:
+        first = process.fork(lambda: _leave_host(plan, prepared, theirs, ours))
+        theirs.close()
+        try:
+            message, descriptors = _expect(ours)
+        finally:
+            process.wait(first)
+        pid = int(message["pid"])
+        try:
+            _hand_over_layers(plan, pid, ours)
+            started = pidfd.start_time(pid)
+            _expect(ours)
+            before_go(pid, started)
+            ours.send({})
+            _expect_exec(ours)
+            return Started(pid, started, descriptors[0])
+        except BaseException:
+            pidfd.send_signal(descriptors[0], signal.SIGKILL)
+            process.wait(pid)
+            os.close(descriptors[0])
+            raise
+    finally:
+        ours.close()
+        process.adopt_orphans(False)
+
+
+def run(plan: Plan) -> int:
+    """Start a jail that needs no network, wait for its pid 1, and give its exit status as a shell counts it."""
+    started = launch(plan, lambda _pid, _start_time: None)
+    try:
+        return process.wait(started.pid)
+    finally:
+        os.close(started.pidfd)
+
+
+def _expect(ours: Channel) -> tuple[dict[str, Any], list[int]]:
+    try:
+        message, descriptors = ours.receive()
+    except EOFError:
+        raise JailError(
+            "the process that was to become pid 1 ended early",
+            advice="memory_max or pids_max may be too low for a start, see the kernel's log",
+        ) from None
+    if "error" in message:
+        raise JailError(f"starting failed: {message['error']}", advice=message.get("advice"))
+    return message, descriptors
+
+
+def _expect_exec(ours: Channel) -> None:
+    """An exec closes the channel; a message says that there was none."""
+    with contextlib.suppress(EOFError):
+        message, _descriptors = ours.receive()
+        raise JailError(f"the init cannot be run: {message['error']}", option="command")
+
+
+def _hand_over_layers(plan: Plan, pid: int, ours: Channel) -> None:
+    """Map pid 1's ids and send it the mounts of its tree: only the host's root may idmap (mount_setattr(2))."""
+    with contextlib.ExitStack() as stack:
+        owner = plan.first_id or 0
+        sent = [stack.enter_context(paths.opened(devices.create(owner)))]
+        folders = [(plan.layers.upper, 0)]
+        if plan.layers.lower is not None:
+            folders.append((plan.layers.lower, RDONLY))
+        if plan.first_id is None:
+            for folder, attributes in folders:
+                sent.append(stack.enter_context(paths.opened(_bind(folder, attributes))))
+        else:
+            idmap.map_ids(pid, plan.first_id, ids.COUNT)
+            userns = stack.enter_context(paths.opened(namespaces.open_namespace(pid, "user")))
+            for folder, attributes in folders:
+                sent.append(stack.enter_context(paths.opened(_idmapped(folder, userns, attributes))))
+        ours.send({}, sent)
+
+
+def _bind(folder: str, attributes: int) -> int:
+    with paths.opened(paths.open_directory(folder)) as directory:
+        mount = mounts.clone(directory)
+    mounts.set_attributes(mount, attributes)
+    return mount
+
+
+def _idmapped(folder: str, userns: int, attributes: int) -> int:
+    try:
+        return idmap.idmapped(folder, userns, attributes)
+    except OSError as error:
+        raise JailError(
+            f"{folder}: {error.strerror}",
+            option="userns",
+            advice="put /var/lib/jails on a file system that can (ext4, xfs, btrfs), or give up the user namespace of its own "
+            "with userns=host (and storage=directory where overlay cannot use the file system either)",
+        ) from error
+
+
+def _leave_host(plan: Plan, prepared: Confinement, theirs: Channel, ours: Channel) -> None:
+    """The first child: into the cgroup, out of the namespaces, fork pid 1, end."""
+    ours.close()
+    process.die_with_parent()
+    with _reported(theirs):
+        process.hide_memory()
+        confinement.reset_oom_score()
+        plan.group.join()
+        os.dup2(plan.output, 1)
+        os.dup2(plan.output, 2)
+        process.close_all_but([1, 2, theirs.fileno()])
+        kinds = dict(namespaces.KINDS)
+        if plan.first_id is None:
+            del kinds["user"]
+        namespaces.unshare(sum(kinds.values()))
+        pid = process.fork(lambda: _become_init(plan, prepared, theirs))
+        theirs.send({"pid": pid}, [os.pidfd_open(pid)])
+
+
+def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
+    """Pid 1: build the root, wait for go, exec."""
+    with _reported(theirs):
+        process.forbid_imports()
+        _message, sent = theirs.receive()
+        confinement.become_root()
+        process.hide_memory()
+        if plan.first_id is not None:
+            assemble.bound_user_namespaces()
+        mounts.make_private()
+        tree = assemble.Tree(sent[0], sent[1], sent[2] if len(sent) > 2 else None)
+        root = assemble.root_of(tree)
+        assemble.furnish(root, tree.devices)
+        assemble.write_files(root, plan.files)
+        namespaces.set_hostname(plan.hostname)
+        os.dup2(os.open("null", os.O_RDWR, dir_fd=tree.devices), 0)
+        mounts.pivot_into(root)
+        theirs.send({})
+        try:
+            theirs.receive()
+        except EOFError:
+            os._exit(1)  # the launcher is gone before it recorded us
+        if plan.tied:
+            process.die_with_parent()
+        os.setsid()
+        process.close_all_but([0, 1, 2, theirs.fileno()])
+        confinement.apply(prepared)
+        raise confinement.execute(plan.argv, dict(plan.environment))
+
+
+@contextlib.contextmanager
+def _reported(theirs: Channel) -> Any:
+    """Send an error to the launcher and end: no child of the launcher ever goes on with the launcher's own code."""
+    try:
+        yield
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the launcher must hear it
+        _report(theirs, error)
+
+
+def _report(theirs: Channel, error: BaseException) -> NoReturn:
+    name = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+    text = f"{error.strerror}{name}" if isinstance(error, OSError) and error.strerror else f"{error!r}"
+    with contextlib.suppress(OSError):  # the launcher may be gone
+        theirs.send({"error": text})
+    os._exit(1)

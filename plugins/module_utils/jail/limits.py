@@ -1,0 +1,125 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of ``jail_limits``: cgroup limits, changed live, with the same words on version 1 and 2."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, Callable
+
+from ..kernel import cgroup
+from .facet import Facet, always, no_conflicts, nothing_degraded, parse_each
+from .options import Option
+from .plan import plan_options
+
+UNLIMITED = "unlimited"
+DEFAULT_PIDS = 4096
+"""A fork bomb in a jail for which nobody set a limit is held by this one."""
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:I?B)?")
+
+
+def parse_size(value: Any) -> int | None:
+    """Bytes, rounded down to whole pages as the kernel does; ``None`` for ``unlimited``. Units are powers of
+    1,024."""
+    text = str(value).strip().upper()
+    if text == UNLIMITED.upper():
+        return None
+    match = _SIZE.fullmatch(text)
+    if not match:
+        raise ValueError(f"{value!r} is not a size; write it like 256M, 1.5G, a number of bytes, or {UNLIMITED}")
+    page = os.sysconf("SC_PAGE_SIZE")
+    size = int(float(match.group(1)) * _UNITS[match.group(2)]) // page * page
+    if size == 0:
+        raise ValueError(f"{value!r} is less than one page of memory ({page} bytes)")
+    return size
+
+
+def show_size(value: int | None) -> str:
+    """The shortest exact form, such as ``256M``."""
+    if value is None:
+        return UNLIMITED
+    unit = next(unit for unit in ("T", "G", "M", "K", "") if value % _UNITS[unit] == 0)
+    return f"{value // _UNITS[unit]}{unit}"
+
+
+def parse_cpus(value: Any) -> int | None:
+    """A quota in microseconds of CPU time in each :data:`cgroup.PERIOD`; ``None`` for ``unlimited``."""
+    text = str(value).strip().lower()
+    if text == UNLIMITED:
+        return None
+    try:
+        quota = round(float(text) * cgroup.PERIOD)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{value!r} is not a number of CPUs; write it like 0.5, 2, or {UNLIMITED}") from None
+    if quota < 1000 or quota > 1 << 40:
+        raise ValueError(f"{value!r} CPUs is out of range; the kernel takes 0.01 and more")
+    return quota
+
+
+def show_cpus(value: int | None) -> str:
+    """CPUs, such as ``0.5``."""
+    return UNLIMITED if value is None else f"{value / cgroup.PERIOD:g}"
+
+
+def parse_count(value: Any) -> int | None:
+    """A number of tasks; ``None`` for ``unlimited``."""
+    text = str(value).strip().lower()
+    if text == UNLIMITED:
+        return None
+    if not text.isdigit() or int(text) < 1 or int(text) > 4_194_304:
+        raise ValueError(
+            f"{value!r} is not a number of tasks; write 1 to 4194304 (the kernel's PID_MAX_LIMIT) or {UNLIMITED}"
+        )
+    return int(text)
+
+
+def show_count(value: int | None) -> str:
+    """Tasks."""
+    return UNLIMITED if value is None else str(value)
+
+
+FIGURES = {"memory_max": "memory_max", "cpus": "cpu_quota", "pids_max": "pids_max"}
+"""The cgroup's own name (:mod:`cgroup`) of each option."""
+
+
+def _limit(name: str, parse: Callable[[Any], Any], show: Callable[[Any], Any], default: Any = None) -> Option:
+    figure = FIGURES[name]
+    return Option(
+        name,
+        default=default,
+        parse=parse,
+        show=show,
+        read=lambda running: running.group.get(figure),
+        write=lambda running, value: running.group.set(figure, value),
+    )
+
+
+OPTIONS = (
+    _limit("memory_max", parse_size, show_size),
+    _limit("cpus", parse_cpus, show_cpus),
+    _limit("pids_max", parse_count, show_count, default=DEFAULT_PIDS),
+)
+
+FACET = Facet(
+    name="limits",
+    options=OPTIONS,
+    states=(),
+    parse=parse_each(OPTIONS),
+    plan=plan_options,
+    exists=always,
+    conflicts=no_conflicts,
+    degraded=nothing_degraded,
+    perform={},
+)
+
+
+def apply_to_new(group: cgroup.Group, recorded: dict[str, Any]) -> None:
+    """Set the recorded or default limits on a fresh cgroup, before anything runs in it."""
+    for option in OPTIONS:
+        value = recorded.get(option.name, option.default)
+        if value is not None:
+            group.set(FIGURES[option.name], value)

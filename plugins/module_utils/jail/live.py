@@ -1,0 +1,109 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which jails run, by what the kernel says.
+
+``/run/jails/NAME/live.json`` says where to look (pid, start time, boot) and with which settings the jail was
+started; whether it runs is answered by a pidfd of exactly that process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from .. import files, layout
+from ..errors import JailError
+from ..kernel import cgroup, paths, pidfd
+from ..kernel.cgroup import Group
+
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+class Running(NamedTuple):
+    """A jail that runs.
+
+    :param slot: its number (:mod:`ids`).
+    :param first_id: the host id of its user 0; ``None`` in the host's user namespace.
+    :param started_with: the settings of its start that only a restart changes.
+    """
+
+    name: str
+    pid: int
+    start_time: int
+    slot: int
+    first_id: int | None
+    started_with: dict[str, Any]
+    started_at: float
+
+    def open(self) -> int | None:
+        """A pidfd of its pid 1; ``None`` when it ended meanwhile."""
+        return pidfd.open_process(self.pid, self.start_time)
+
+    @property
+    def group(self) -> Group:
+        """Its cgroup."""
+        return group_of(self.name)
+
+
+@functools.lru_cache(maxsize=1)
+def hierarchies() -> cgroup.Tree:
+    """The host's cgroup hierarchies, found once for each process of ours."""
+    return cgroup.detect()
+
+
+def group_of(name: str) -> Group:
+    """The cgroup of a jail, whether it is there or not."""
+    return hierarchies().group(layout.CGROUP_PARENT, name)
+
+
+@functools.lru_cache(maxsize=1)
+def _boot() -> str:
+    with open(_BOOT_ID, encoding="ascii") as file:
+        return file.read().strip()
+
+
+def record(running: Running) -> None:
+    """Write a jail down as running, before its first instruction."""
+    value = {**running._asdict(), "boot": _boot()}
+    files.write_json(os.path.join(layout.running(running.name), "live.json"), value)
+
+
+def find(name: str) -> Running | None:
+    """The jail, when it runs."""
+    value = files.read_json(os.path.join(layout.running(name), "live.json"))
+    if value is None or value.pop("boot") != _boot():
+        return None
+    running = Running(**value)
+    descriptor = running.open()
+    if descriptor is None:
+        return None
+    os.close(descriptor)
+    return running
+
+
+def expect(name: str) -> Running:
+    """The jail, which must run.
+
+    :raises JailError: when it does not.
+    """
+    running = find(name)
+    if running is None:
+        raise JailError("it does not run", advice=f"start it with: jail start {name}")
+    return running
+
+
+def forget(name: str) -> None:
+    """Drop the bookkeeping of a jail that does not run."""
+    with contextlib.suppress(FileNotFoundError), paths.opened(paths.open_directory(layout.RUN)) as parent:
+        paths.remove_tree(parent, name)
+
+
+def names() -> Iterator[str]:
+    """The jails that have left any trace of running: bookkeeping or a cgroup."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(layout.RUN) as entries:
+        yield from (entry.name for entry in entries if not entry.name.startswith("."))
+    yield from hierarchies().names(layout.CGROUP_PARENT)

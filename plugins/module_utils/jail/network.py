@@ -1,0 +1,186 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of ``jail_net``: interfaces and names, changed live."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import JailError
+from ..kernel import paths
+from ..net import addresses
+from ..net.addresses import Interface
+from ..net.network import Network
+from . import enter, store
+from .facet import Facet, Values, always, nothing_degraded, parse_each
+from .live import Running
+from .options import Option
+from .plan import plan_options
+
+_RESOLV_CONF = "/etc/resolv.conf"
+
+
+@functools.lru_cache(maxsize=1)
+def _host() -> Network:
+    """The host's network, one for all jails that this process works on: one socket, one reading of what they share."""
+    return Network()
+
+
+def _parse_dns(value: list[str]) -> list[str]:
+    return [str(ipaddress.ip_address(server)) for server in value]
+
+
+def _parse_search(value: list[str]) -> list[str]:
+    for domain in value:
+        if not domain or any(character.isspace() or not character.isprintable() for character in domain):
+            raise ValueError(f"{domain!r} is not a domain")
+    return list(value)
+
+
+def _lines(text: str, keyword: str) -> list[str]:
+    """The words after a keyword of resolv.conf(5)."""
+    return [word for line in text.splitlines() if line.split()[:1] == [keyword] for word in line.split()[1:]]
+
+
+def _read_resolv_conf(running: Running) -> str:
+    def read(root: int) -> str:
+        try:
+            return paths.read_file(root, _RESOLV_CONF, 65536).decode(errors="replace")
+        except OSError:
+            return ""  # missing, or something that cannot be it: to be replaced
+
+    return str(enter.call(running, read))
+
+
+def _resolv_conf(dns: Sequence[str], search: Sequence[str]) -> str:
+    lines = [f"nameserver {server}" for server in dns]
+    if search:
+        lines.append(f"search {' '.join(search)}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _write_dns(running: Running, value: list[str]) -> None:
+    _write_resolv_conf(running, value, _lines(_read_resolv_conf(running), "search"))
+
+
+def _write_search(running: Running, value: list[str]) -> None:
+    _write_resolv_conf(running, _lines(_read_resolv_conf(running), "nameserver"), value)
+
+
+def _write_resolv_conf(running: Running, dns: Sequence[str], search: Sequence[str]) -> None:
+    text = _resolv_conf(dns, search).encode()
+    enter.call(running, lambda root: paths.write_file(root, _RESOLV_CONF, text))
+
+
+def _read_interfaces(running: Running) -> list[Interface]:
+    return _host().read(running.pid, running.slot)
+
+
+def _write_interfaces(running: Running, value: list[Interface]) -> None:
+    before = _read_interfaces(running)
+    _host().converge(running.pid, running.name, running.slot, value)
+    _release([interface for interface in before if interface not in value])
+
+
+_INTERFACE = (
+    Option("name", required=True),
+    Option("bridge", required=True),
+    Option("addresses", type="list", elements="str"),
+    Option("gateway"),
+    Option("gateway6"),
+    Option("mac"),
+    Option("mtu", type="int"),
+    Option("masquerade", type="bool"),
+)
+
+OPTIONS = (
+    Option(
+        "interfaces",
+        type="list",
+        elements="dict",
+        suboptions=_INTERFACE,
+        default=[],
+        read=_read_interfaces,
+        write=_write_interfaces,
+    ),
+    Option(
+        "dns",
+        type="list",
+        elements="str",
+        default=[],
+        parse=_parse_dns,
+        read=lambda running: _lines(_read_resolv_conf(running), "nameserver"),
+        write=_write_dns,
+    ),
+    Option(
+        "search",
+        type="list",
+        elements="str",
+        default=[],
+        parse=_parse_search,
+        read=lambda running: _lines(_read_resolv_conf(running), "search"),
+        write=_write_search,
+    ),
+)
+
+
+_parse_others = parse_each([option for option in OPTIONS if option.name != "interfaces"])
+
+
+def _parse(given: Values, recorded: Values) -> dict[str, Any]:
+    """Interfaces are parsed with the jail's name, from which their hardware addresses follow."""
+    values = _parse_others(given, recorded)
+    if given.get("interfaces") is not None:
+        try:
+            values["interfaces"] = addresses.parse_interfaces(given["name"], given["interfaces"])
+        except ValueError as error:
+            raise JailError(str(error), option="interfaces") from error
+    return values
+
+
+def _conflicts(desired: Mapping[str, Mapping[str, Any]]) -> Mapping[str, str]:
+    return addresses.conflicts({name: list(values.get("interfaces", [])) for name, values in desired.items()})
+
+
+FACET = Facet(
+    name="net",
+    options=OPTIONS,
+    states=(),
+    parse=_parse,
+    plan=plan_options,
+    exists=always,
+    conflicts=_conflicts,
+    degraded=nothing_degraded,
+    perform={},
+)
+
+
+def wire(running: Running, desired: Mapping[str, Any]) -> None:
+    """Give a jail that is being started its network: loopback at least."""
+    _host().converge(running.pid, running.name, running.slot, list(desired.get("interfaces", [])))
+
+
+def files(desired: Mapping[str, Any]) -> dict[str, str]:
+    """The files that a start writes into the jail; none when nobody said anything of names."""
+    if "dns" not in desired and "search" not in desired:
+        return {}
+    return {_RESOLV_CONF: _resolv_conf(desired.get("dns", []), desired.get("search", []))}
+
+
+def release(desired: Mapping[str, Any]) -> None:
+    """Take away what a removed jail's network has left on the host."""
+    _release(list(desired.get("interfaces", [])))
+
+
+def _release(removed: list[Interface]) -> None:
+    """Give up what these interfaces used on the host, where no recorded jail uses it."""
+    if removed:
+        _host().release(removed, _recorded)
+
+
+def _recorded() -> list[Interface]:
+    return [interface for name in store.names() for interface in store.read(name, "net").get("interfaces", [])]

@@ -1,0 +1,71 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an option is. Each is declared once, as a row of its facet's table (:mod:`limits`, :mod:`network`,
+:mod:`rootfs`, :mod:`state`); the modules' argument specification, comparison, diff and live update come from that
+row."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Callable, NamedTuple
+
+from ..errors import JailError
+from .live import Running
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def as_it_is(value: Any) -> Any:
+    """The canonical form of a value that needs none."""
+    return value
+
+
+class Option(NamedTuple):
+    """One option of a module.
+
+    :param type: the type in Ansible's argument specification; ``elements``, ``choices`` and ``suboptions`` likewise.
+    :param default: what holds where nothing was ever said, in canonical form.
+    :param parse: from what the user wrote to the canonical form (JSON-able, comparable by ``==``); ``ValueError``
+        says what is wrong, in words to act on.
+    :param show: from the canonical form to the user's words.
+    :param read: the canonical value in the kernel of a running jail; ``None`` when only a start decides it.
+    :param write: makes a canonical value hold in a running jail; ``None`` when only a restart can.
+    """
+
+    name: str
+    type: str = "str"
+    elements: str | None = None
+    choices: tuple[str, ...] | None = None
+    suboptions: tuple[Option, ...] = ()
+    required: bool = False
+    default: Any = None
+    parse: Callable[[Any], Any] = as_it_is
+    show: Callable[[Any], Any] = as_it_is
+    read: Callable[[Running], Any] | None = None
+    write: Callable[[Running, Any], None] | None = None
+
+    def specification(self) -> dict[str, Any]:
+        """The option in Ansible's argument specification. It has no default there: left out means left as it is."""
+        found: dict[str, Any] = {"type": self.type}
+        if self.required:
+            found["required"] = True
+        if self.elements:
+            found["elements"] = self.elements
+        if self.choices:
+            found["choices"] = list(self.choices)
+        if self.suboptions:
+            found["options"] = {option.name: option.specification() for option in self.suboptions}
+        return found
+
+
+def check_name(name: str) -> str:
+    """A jail's name: one label of a host name (RFC 1123), in lower case. It becomes a directory, a cgroup and a
+    host name."""
+    if not _NAME.fullmatch(name):
+        raise JailError(
+            f"{name!r} cannot name a jail",
+            option="name",
+            advice="use 1 to 63 of the characters a-z, 0-9 and '-', with no '-' at either end",
+        )
+    return name

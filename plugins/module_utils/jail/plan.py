@@ -1,0 +1,127 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan: from what is wanted and what is there to the actions that lead from one to the other. Pure: it touches
+nothing.
+
+Check mode, diff mode, the real run and the tests all take their actions from here, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..errors import JailError
+from .options import Option
+
+LIVE = "live"
+"""Made in the kernel of the running jail."""
+RECORD = "record"
+"""Written to the desired state; holds from the next start on."""
+CREATE, REMOVE, START, STOP, RESTART = "create", "remove", "start", "stop", "restart"
+
+
+class Action(NamedTuple):
+    """One difference and how it is removed; ``before`` and ``after`` are canonical."""
+
+    option: str
+    before: Any
+    after: Any
+    how: str
+
+
+class Request(NamedTuple):
+    """What a play wants of one jail: canonical values of the options it gave, and a ``state`` if it gave one."""
+
+    name: str
+    values: Mapping[str, Any]
+    state: str | None = None
+
+
+class Situation(NamedTuple):
+    """What is there of one jail.
+
+    :param exists: whether the thing that this module makes is there.
+    :param running: whether the jail runs.
+    :param recorded: desired state so far, canonical.
+    :param live: canonical values from the kernel of the running jail, for every option that has a ``read``.
+    """
+
+    exists: bool
+    running: bool
+    recorded: Mapping[str, Any]
+    live: Mapping[str, Any]
+
+
+class Plan(NamedTuple):
+    """The actions, in order, and the options that wait for a restart."""
+
+    actions: list[Action]
+    restart_required: list[str]
+
+
+def plan_options(options: Sequence[Option], request: Request, situation: Situation) -> Plan:
+    """Compare option by option. What was left out of the request is left as it is."""
+    actions, waiting = [], []
+    for option in options:
+        if option.name not in request.values:
+            continue
+        wanted = request.values[option.name]
+        recorded = situation.recorded.get(option.name, option.default)
+        live = situation.live.get(option.name) if situation.running and option.read else recorded
+        if live != wanted and option.write is not None:
+            actions.append(Action(option.name, live, wanted, LIVE if situation.running else RECORD))
+        elif recorded != wanted:
+            actions.append(Action(option.name, recorded, wanted, RECORD))
+        if live != wanted and option.write is None and situation.running:
+            waiting.append(option.name)
+    return Plan(actions, waiting)
+
+
+def plan_rootfs(options: Sequence[Option], request: Request, situation: Situation) -> Plan:
+    """A root file system is made once, or removed; its options are those of its making.
+
+    :raises JailError: when it is to be removed under a running jail, or to become another one.
+    """
+    if request.state == "absent":
+        if situation.exists and situation.running:
+            raise JailError("the jail runs", advice=f"stop it first: jail_state name={request.name} state=stopped")
+        return Plan([Action("state", "present", "absent", REMOVE)] if situation.exists else [], [])
+    if not situation.exists:
+        made = [
+            Action(option.name, None, request.values[option.name], CREATE)
+            for option in options
+            if request.values.get(option.name)
+        ]
+        return Plan([Action("state", "absent", "present", CREATE), *made], [])
+    for option, value in request.values.items():
+        if situation.recorded.get(option) != value:
+            raise JailError(
+                f"its root file system was made with {situation.recorded.get(option)!r}, and what is written there now "
+                f"cannot be carried over to {value!r}",
+                option=option,
+                advice=f"remove it (jail_rootfs name={request.name} state=absent) and make it anew, or make another jail",
+            )
+    return Plan([], [])
+
+
+def plan_state(options: Sequence[Option], request: Request, situation: Situation) -> Plan:
+    """Options first, then the change of state: what is started starts with the new ones."""
+    if request.state == "absent":
+        return Plan([Action("state", "present", "absent", REMOVE)] if situation.exists else [], [])
+    found = plan_options(options, request, situation)
+    now = "started" if situation.running else "stopped"
+    if request.state == "restarted":
+        how = RESTART if situation.running else START
+        return Plan([*_to_be_recorded(found.actions), Action("state", now, "started", how)], [])
+    if request.state == "started" and not situation.running:
+        return Plan([*found.actions, Action("state", now, "started", START)], [])
+    if request.state == "stopped" and situation.running:
+        return Plan([*_to_be_recorded(found.actions), Action("state", now, "stopped", STOP)], [])
+    return found
+
+
+def _to_be_recorded(actions: Sequence[Action]) -> list[Action]:
+    """Before a stop nothing is changed live: the next start does it."""
+    return [action._replace(how=RECORD) if action.how == LIVE else action for action in actions]

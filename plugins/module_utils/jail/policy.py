@@ -1,0 +1,72 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The isolation baseline of a default jail: facts only, applied by :mod:`assemble` and :mod:`confinement`."""
+
+from __future__ import annotations
+
+CAPABILITIES = (
+    "CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "SETGID", "SETUID", "SETFCAP", "SETPCAP", "NET_BIND_SERVICE", "SYS_CHROOT",
+    "KILL",
+)  # fmt: skip
+"""The bounding set."""
+
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "container": "cellblock",
+}
+"""All that a jail's init sees; ``container`` is how init systems know (systemd's container interface)."""
+
+RLIMITS = {
+    # A limit of 1 also stops a core_pattern pipe, which runs on the host and ignores 0 (fs/coredump.c).
+    "core": (1, 1),
+    "nofile": (1024, 524288),
+}
+"""(soft, hard)."""
+
+DEVICES = {
+    "null": (1, 3),
+    "zero": (1, 5),
+    "full": (1, 7),
+    "random": (1, 8),
+    "urandom": (1, 9),
+    "tty": (5, 0),
+}
+"""Character devices (major, minor) of ``/dev``, the kernel's admin-guide/devices.txt."""
+
+DEVICE_LINKS = {
+    "ptmx": "pts/ptmx",
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+}
+
+MASKED_PROC = (
+    "acpi", "asound", "interrupts", "kallsyms", "kcore", "keys", "kmsg", "kpagecount", "kpageflags", "kpagecgroup",
+    "latency_stats", "sched_debug", "scsi", "slabinfo", "timer_list", "timer_stats", "vmallocinfo", "sysrq-trigger",
+)  # fmt: skip
+READONLY_PROC = ("bus", "fs", "irq", "sys")
+WRITABLE_PROC = ("sys/net",)
+"""Sysctls of the jail's own network namespace."""
+
+MASKED_SYS = (
+    "firmware", "kernel/debug", "kernel/tracing", "kernel/security", "kernel/slab", "fs/bpf", "fs/selinux",
+    "devices/virtual/powercap",
+)  # fmt: skip
+
+USER_NAMESPACES_MAX = 0
+"""``user.max_user_namespaces`` inside the jail's user namespace (namespaces(7))."""
+
+PTYS_MAX = 1024
+SHM_BYTES = 64 << 20
+RUN_BYTES = 64 << 20
+DEV_BYTES = 1 << 20
+
+INIT = "/sbin/init"
+USERNS = "auto"
+STOP_SIGNAL = "SIGTERM"
+STOP_SECONDS = 10.0
+"""What holds for a jail of which nobody said anything else."""

@@ -1,0 +1,37 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Remove a jail with all that is recorded and stored of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from .. import layout
+from ..rootfs import storage
+from . import ids, live, network, stop, store
+
+
+def has_traces(name: str) -> bool:
+    """Whether anything of a jail is on this host."""
+    return (
+        name in store.names()
+        or name in set(live.names())
+        or storage.describe(name) is not None
+        or ids.find(name) is not None
+    )
+
+
+def remove(name: str) -> None:
+    """Stop a jail and remove everything of it. Can be repeated: what a killed run left half removed goes too."""
+    stop.stop_as_desired(name)
+    wiring = store.read(name, "net")
+    storage.remove(name)
+    storage.sweep()
+    store.forget_all(name)
+    network.release(wiring)
+    ids.free(name)
+    for path in (layout.console(name), f"{layout.console(name)}.1"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)

@@ -1,0 +1,74 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of ``jail_rootfs``: from which template a jail is cloned, and how."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import JailError
+from ..rootfs import recipes, storage, templates
+from . import start
+from .facet import Facet, Values, no_conflicts, nothing_degraded
+from .options import Option
+from .plan import CREATE, REMOVE, plan_rootfs
+
+_STORAGE = "storage"
+
+OPTIONS = (
+    Option("method", choices=("debootstrap", "skeleton")),
+    Option("suite"),
+    Option("mirror"),
+    Option("components", type="list", elements="str"),
+    Option("variant", choices=recipes.VARIANTS),
+    Option("packages", type="list", elements="str"),
+    Option("exclude", type="list", elements="str"),
+    Option("keyring", type="path"),
+    Option("arch"),
+    Option("binaries", type="list", elements="str"),
+    Option("trust_group"),
+    Option(_STORAGE, choices=storage.KINDS),
+)
+
+
+def _parse(given: Values, recorded: Values) -> dict[str, Any]:
+    """All values of the recipe, so that two ways of writing one recipe compare equal; nothing when nothing was
+    given."""
+    said = {option.name: given[option.name] for option in OPTIONS if given.get(option.name) is not None}
+    if not said and not recorded and given.get("state") == "absent":
+        return {}
+    whole = {**recorded, **said}
+    kind = whole.pop(_STORAGE, storage.KINDS[0])
+    try:
+        recipe = recipes.parse({name: value for name, value in whole.items() if name != "version"})
+    except ValueError as error:
+        option, _colon, text = str(error).partition(": ")
+        raise JailError(text, option=option) from error
+    return {**recipe, _STORAGE: kind}
+
+
+def _recipe(values: Values) -> recipes.Recipe:
+    return {name: value for name, value in values.items() if name != _STORAGE}
+
+
+def _create(name: str, values: Values) -> None:
+    key = templates.ensure(_recipe(values), start.confine)
+    storage.create(name, values[_STORAGE], key)
+
+
+def _remove(name: str, _values: Values) -> None:
+    storage.remove(name)
+
+
+FACET = Facet(
+    name="rootfs",
+    options=OPTIONS,
+    states=("present", "absent"),
+    parse=_parse,
+    plan=plan_rootfs,
+    exists=lambda name: storage.describe(name) is not None,
+    conflicts=no_conflicts,
+    degraded=nothing_degraded,
+    perform={CREATE: _create, REMOVE: _remove},
+)

@@ -1,0 +1,146 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start a jail from its desired state."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from .. import files, layout
+from ..errors import JailError
+from ..kernel.cgroup import Group
+from ..rootfs import storage
+from . import ids, launch, limits, live, network, policy, stop, store
+from .launch import Layers, Plan
+from .live import Running
+
+_LOG_BYTES = 1 << 20
+"""A console log that has grown beyond this is put aside at the next start."""
+
+
+def start(name: str) -> Running:
+    """Start a jail that does not run. Whatever a previous run left is cleared first.
+
+    :raises JailError: when it has no root file system, or a step failed; it is stopped and cleared then.
+    """
+    layers = layers_of(name)
+    desired = store.read(name, "state")
+    wiring = store.read(name, "net")
+    userns = desired.get("userns", policy.USERNS)
+    slot = ids.allocate(name)
+    first_id = ids.first_id(slot) if userns == "auto" else None
+    stop.clear(name)
+    group = live.group_of(name)
+    started_with = {"command": desired.get("command"), "init": desired.get("init", policy.INIT)}
+    hostname = desired.get("hostname", name)
+
+    def before_go(pid: int, started: int) -> None:
+        running = Running(name, pid, started, slot, first_id, started_with, time.time())
+        network.wire(running, wiring)
+        live.record(running)
+
+    try:
+        _limit(group, store.read(name, "limits"))
+        with _console(name) as output:
+            plan = Plan(
+                hostname=hostname,
+                argv=started_with["command"] or [started_with["init"]],
+                environment=policy.ENVIRONMENT,
+                layers=layers,
+                first_id=first_id,
+                group=group,
+                output=output,
+                files={"/etc/hostname": f"{hostname}\n", **network.files(wiring)},
+                tied=False,
+            )
+            os.close(launch.launch(plan, before_go).pidfd)
+    except BaseException:
+        stop.clear(name)
+        raise
+    running = live.find(name)
+    if running is None:
+        stop.clear(name)
+        raise JailError("its init ended at once", option="command", advice=f"what it printed: {tail(name)}")
+    return running
+
+
+def confine(tree: str, argv: list[str], output: int) -> int:
+    """Run a program on a tree as root of a throw-away jail without network, and give its exit status.
+
+    How the builders of templates run what a tree brings along: packages' scripts never run on the host.
+    """
+    name = f".build-{os.getpid()}"
+    slot = ids.allocate(name)
+    group = live.group_of(name)
+    try:
+        _limit(group, {})
+        first_id = ids.first_id(slot)
+        layers = Layers(tree, None)
+        return launch.run(Plan("build", argv, policy.ENVIRONMENT, layers, first_id, group, output, {}, True))
+    finally:
+        stop.clear(name)
+        ids.free(name)
+
+
+def layers_of(name: str) -> Layers:
+    """The host directories that a jail's root is made of.
+
+    :raises JailError: when it has none.
+    """
+    stored = storage.describe(name)
+    if stored is None:
+        raise JailError("it has no root file system", advice=f"make one with jail_rootfs: name={name}")
+    if stored.lower is None:
+        return Layers(stored.writable, None)
+    if not os.path.isdir(stored.lower):
+        raise JailError(
+            f"its template {stored.template} is gone", advice=f"put {stored.lower} back, or make the jail anew"
+        )
+    return Layers(os.path.dirname(stored.writable), stored.lower)
+
+
+def _limit(group: Group, recorded: dict[str, Any]) -> None:
+    try:
+        group.create()
+        limits.apply_to_new(group, recorded)
+    except OSError as error:
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise JailError(
+                f"cannot make a cgroup: {error.strerror} ({error.filename})",
+                advice="the cgroup file systems must be writable by root",
+            ) from error
+        raise
+
+
+@contextlib.contextmanager
+def _console(name: str) -> Iterator[int]:
+    """The open log of a jail."""
+    files.make_private_directory(layout.LOG)
+    path = layout.console(name)
+    with contextlib.suppress(FileNotFoundError):
+        if os.stat(path).st_size > _LOG_BYTES:
+            os.rename(path, f"{path}.1")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def tail(name: str, lines: int = 5) -> str:
+    """The last lines that a jail's init printed, in one line for an error message."""
+    try:
+        with open(layout.console(name), "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 4096))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return "nothing"
+    return " | ".join(line.strip() for line in text.splitlines()[-lines:]) or "nothing"

@@ -1,0 +1,125 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of ``jail_state``: what a jail's pid 1 is, and whether it runs."""
+
+from __future__ import annotations
+
+import re
+import socket
+from typing import Any
+
+from ..kernel import namespaces, signals
+from . import policy, remove, start, stop
+from .facet import Facet, Values, no_conflicts, parse_each
+from .live import Running
+from .options import Option
+from .plan import REMOVE, RESTART, START, STOP, plan_state
+
+_SECONDS_MAX = 3600
+_HOST_NAME_MAX = 64  # sethostname(2), __NEW_UTS_LEN
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+
+
+def _parse_command(value: list[str]) -> list[str] | None:
+    if any("\0" in word for word in value):
+        raise ValueError("a word of a command cannot hold a NUL character")
+    return list(value) or None
+
+
+def _parse_init(value: str) -> str:
+    if not value.startswith("/") or "\0" in value:
+        raise ValueError(f"{value!r} is not an absolute path inside the jail, such as {policy.INIT}")
+    return value
+
+
+def _parse_hostname(value: str) -> str:
+    if not _HOST_NAME.fullmatch(value) or len(value) > _HOST_NAME_MAX:
+        raise ValueError(
+            f"{value!r} is not a host name: at most {_HOST_NAME_MAX} characters, labels of letters, digits and '-' "
+            "parted by dots (RFC 1123)"
+        )
+    return value
+
+
+def _parse_signal(value: str) -> str:
+    try:
+        signals.number_of(value)
+    except KeyError:
+        raise ValueError(f"{value!r} is not a signal; signal(7) has them, for example SIGTERM or SIGRTMIN+3") from None
+    return value.upper()
+
+
+def _parse_seconds(value: Any) -> float:
+    if not 0 <= float(value) <= _SECONDS_MAX:
+        raise ValueError(f"{value!r} is not between 0 and {_SECONDS_MAX} seconds")
+    return float(value)
+
+
+def _read_hostname(running: Running) -> str:
+    with namespaces.inside(running.pid, "uts"):
+        return socket.gethostname()
+
+
+def _write_hostname(running: Running, value: str) -> None:
+    with namespaces.inside(running.pid, "uts"):
+        namespaces.set_hostname(value)
+
+
+def _read_userns(running: Running) -> str:
+    return "host" if namespaces.is_own(running.pid, "user") else "auto"
+
+
+OPTIONS = (
+    Option(
+        "command",
+        type="list",
+        elements="str",
+        parse=_parse_command,
+        read=lambda running: running.started_with["command"],
+    ),
+    Option("init", default=policy.INIT, parse=_parse_init, read=lambda running: running.started_with["init"]),
+    Option("hostname", parse=_parse_hostname, read=_read_hostname, write=_write_hostname),
+    Option("userns", choices=("auto", "host"), default=policy.USERNS, read=_read_userns),
+    Option("stop_signal", default=policy.STOP_SIGNAL, parse=_parse_signal),
+    Option("stop_timeout", type="float", default=policy.STOP_SECONDS, parse=_parse_seconds),
+)
+
+
+def _degraded(values: Values) -> list[str]:
+    if values.get("userns", policy.USERNS) == "host":
+        return [
+            "userns: it has no user namespace of its own; its root is the host's root, held by capabilities and seccomp only"
+        ]
+    return []
+
+
+def _start(name: str, _values: Values) -> None:
+    start.start(name)
+
+
+def _stop(name: str, _values: Values) -> None:
+    stop.stop_as_desired(name)
+
+
+def _restart(name: str, _values: Values) -> None:
+    stop.stop_as_desired(name)
+    start.start(name)
+
+
+def _remove(name: str, _values: Values) -> None:
+    remove.remove(name)
+
+
+FACET = Facet(
+    name="state",
+    options=OPTIONS,
+    states=("started", "stopped", "restarted", "absent"),
+    parse=parse_each(OPTIONS),
+    plan=plan_state,
+    exists=remove.has_traces,
+    conflicts=no_conflicts,
+    degraded=_degraded,
+    perform={START: _start, STOP: _stop, RESTART: _restart, REMOVE: _remove},
+)

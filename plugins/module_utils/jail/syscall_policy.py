@@ -1,0 +1,117 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which system calls a jail may make: the default seccomp policy, and its compiled programs.
+
+Two filters are stacked, and the kernel takes the stricter answer (seccomp(2)): an allowlist by name, and refusals
+by argument. libseccomp cannot compare one argument twice in a rule, so "any ioctl but these two" is not one rule of
+an allowlist.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import platform
+
+from .. import files, layout
+from ..kernel import namespaces, seccomp
+from ..kernel.seccomp import ALLOW, Argument, Filter, Rule, answer
+
+_FILES = """
+access chdir chmod chown close close_range copy_file_range creat dup dup2 dup3 faccessat faccessat2 fadvise64
+fallocate fchdir fchmod fchmodat fchmodat2 fchown fchownat fcntl fdatasync fgetxattr file_getattr flistxattr flock
+fremovexattr fsetxattr fstat fstatfs fsync ftruncate futimesat getcwd getdents getdents64 getxattr getxattrat
+inotify_add_watch inotify_init inotify_init1 inotify_rm_watch ioctl lchown lgetxattr link linkat listxattr
+listxattrat llistxattr lremovexattr lseek lsetxattr lstat mkdir mkdirat mknod mknodat name_to_handle_at newfstatat
+open openat openat2 pipe pipe2 pread64 preadv preadv2 pwrite64 pwritev pwritev2 read readahead readlink readlinkat
+readv removexattr removexattrat rename renameat renameat2 rmdir sendfile setxattr setxattrat splice stat statfs
+statx symlink symlinkat sync sync_file_range syncfs tee truncate umask unlink unlinkat utime utimensat utimes
+vmsplice write writev
+"""
+_MEMORY = """
+brk cachestat madvise map_shadow_stack membarrier memfd_create memfd_secret mincore mlock mlock2 mlockall mmap
+mprotect mremap mseal msync munlock munlockall munmap pkey_alloc pkey_free pkey_mprotect process_madvise
+process_mrelease remap_file_pages
+"""
+_PROCESSES = """
+arch_prctl capget capset chroot clone execve execveat exit exit_group fork futex futex_requeue futex_wait
+futex_waitv futex_wake get_robust_list get_thread_area getcpu getegid geteuid getgid getgroups getpgid getpgrp
+getpid getppid getpriority getrandom getresgid getresuid getrlimit getrusage getsid gettid getuid ioprio_get
+ioprio_set kill landlock_add_rule landlock_create_ruleset landlock_restrict_self pause pidfd_getfd pidfd_open
+pidfd_send_signal prctl prlimit64 process_vm_readv process_vm_writev ptrace restart_syscall rseq rt_sigaction
+rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo
+sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getattr sched_getparam sched_getscheduler
+sched_rr_get_interval sched_setaffinity sched_setattr sched_setparam sched_setscheduler sched_yield seccomp
+set_robust_list set_thread_area set_tid_address setfsgid setfsuid setgid setgroups setpgid setpriority setregid
+setresgid setresuid setreuid setrlimit setsid setuid sigaltstack signalfd signalfd4 sysinfo tgkill times tkill uname
+vfork wait4 waitid
+"""
+_EVENTS = """
+alarm clock_getres clock_gettime clock_nanosleep epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait
+epoll_pwait2 epoll_wait epoll_wait_old eventfd eventfd2 getitimer gettimeofday io_cancel io_destroy io_getevents
+io_pgetevents io_setup io_submit nanosleep poll ppoll pselect6 select setitimer time timer_create timer_delete
+timer_getoverrun timer_gettime timer_settime timerfd_create timerfd_gettime timerfd_settime
+"""
+_COMMUNICATION = """
+accept accept4 bind connect getpeername getsockname getsockopt listen mq_getsetattr mq_notify mq_open mq_timedreceive
+mq_timedsend mq_unlink msgctl msgget msgrcv msgsnd recvfrom recvmmsg recvmsg semctl semget semop semtimedop sendmmsg
+sendmsg sendto setsockopt shmat shmctl shmdt shmget shutdown socket socketpair
+"""
+
+_PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)  # PER_LINUX, PER_LINUX32, each with UNAME26, and the query
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+_LOW_32_BITS = 0xFFFFFFFF  # the kernel looks at these only: a comparison of all 64 would be passed by a set high bit
+_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
+_FAMILIES = (_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK)
+_LAST_FAMILY = 64  # above every AF_MAX so far
+_NAMESPACE_FLAGS = tuple(namespaces.KINDS.values())
+
+
+def allowlist() -> Filter:
+    """The calls that a jail may make. What the kernel has and we refuse says EPERM; what nobody knows yet says
+    ENOSYS, so that programs fall back. ``clone3`` says ENOSYS too: its flags lie in memory, where no filter sees
+    them."""
+    names = " ".join((_FILES, _MEMORY, _PROCESSES, _EVENTS, _COMMUNICATION)).split()
+    rules = [Rule(name, ALLOW) for name in names]
+    rules += [Rule("personality", ALLOW, (Argument(0, "==", value),)) for value in _PERSONALITIES]
+    rules.append(Rule("clone3", answer(errno.ENOSYS)))
+    return Filter(answer(errno.ENOSYS), answer(errno.EPERM), rules)
+
+
+def refusals() -> Filter:
+    """What is refused of the allowed calls, by their arguments."""
+    refused = answer(errno.EPERM)
+    rules = [Rule("clone", refused, (Argument(0, "masked==", flag, flag),)) for flag in _NAMESPACE_FLAGS]
+    for request in (_TIOCSTI, _TIOCLINUX):
+        rules.append(Rule("ioctl", refused, (Argument(1, "masked==", _LOW_32_BITS, request),)))
+    no_family = answer(errno.EAFNOSUPPORT)
+    for family in range(_LAST_FAMILY + 1):
+        if family not in _FAMILIES:
+            rules.append(Rule("socket", no_family, (Argument(0, "masked==", _LOW_32_BITS, family),)))
+    rules.append(Rule("socket", no_family, (Argument(0, ">", _LAST_FAMILY),)))
+    # libaudit takes EPROTONOSUPPORT for a kernel without audit, and login programs go on.
+    no_protocol = answer(errno.EPROTONOSUPPORT)
+    only_route = (Argument(0, "masked==", _LOW_32_BITS, _AF_NETLINK), Argument(2, "!=", 0))
+    rules.append(Rule("socket", no_protocol, only_route))
+    return Filter(ALLOW, ALLOW, rules)
+
+
+def programs() -> list[bytes]:
+    """The compiled filters, in the order of loading; compiled once and kept under :data:`layout.CACHE` until the
+    next boot."""
+    return [_kept(policy) for policy in (refusals(), allowlist())]
+
+
+def _kept(policy: Filter) -> bytes:
+    text = f"{policy!r} {seccomp.version()} {platform.machine()}"
+    path = os.path.join(layout.CACHE, f"seccomp-{hashlib.sha256(text.encode()).hexdigest()[:32]}.bpf")
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        program = seccomp.compile_filter(policy)
+    files.make_private_directory(layout.CACHE)
+    files.write_bytes(path, program)
+    return program

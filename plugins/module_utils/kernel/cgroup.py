@@ -1,0 +1,268 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Control groups, version 2 and version 1, behind one interface (cgroups(7), the kernel's admin-guide/cgroup-v2 and
+cgroup-v1).
+
+A :class:`Group` is one guest: on version 2 one directory with the limits and below it one for the processes, so
+that a guest that is given its part of the tree cannot lift its own limits; on version 1 one directory in each
+hierarchy. Limits have the same names and units on both: ``memory_max`` in bytes, ``cpu_quota`` in microseconds of
+CPU time in each :data:`PERIOD`, ``pids_max`` in tasks. ``None`` is "unlimited".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from collections.abc import Mapping
+from typing import Callable, NamedTuple
+
+from .mounts import mount_table
+
+PERIOD = 100_000
+"""Microseconds over which a CPU quota counts: the kernel's own default."""
+
+_V1_UNLIMITED = 1 << 60  # memory.limit_in_bytes shows "no limit" as the largest page counter
+
+
+class _File(NamedTuple):
+    """Where one figure stands: its controller, its file, and how text and number become each other."""
+
+    controller: str
+    name: str
+    parse: Callable[[str], int | None]
+    format: Callable[[int | None], str]
+
+
+def _number_or_max(text: str) -> int | None:
+    return None if text.strip() == "max" else int(text)
+
+
+def _or_max(value: int | None) -> str:
+    return "max" if value is None else str(value)
+
+
+def _v1_bytes(text: str) -> int | None:
+    return int(text) if int(text) < _V1_UNLIMITED else None
+
+
+def _minus_one(value: int | None) -> str:
+    return "-1" if value is None else str(value)
+
+
+def _v1_quota(text: str) -> int | None:
+    return int(text) if int(text) >= 0 else None
+
+
+def _v2_quota(text: str) -> int | None:
+    quota, period = text.split()
+    return None if quota == "max" else int(quota) * PERIOD // int(period)
+
+
+def _v2_quota_text(value: int | None) -> str:
+    return f"{_or_max(value)} {PERIOD}"
+
+
+def _usage_usec(text: str) -> int | None:
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("usage_usec"))
+
+
+def _nanoseconds(text: str) -> int | None:
+    return int(text) // 1000
+
+
+_V2 = {
+    "memory_max": _File("memory", "memory.max", _number_or_max, _or_max),
+    "cpu_quota": _File("cpu", "cpu.max", _v2_quota, _v2_quota_text),
+    "pids_max": _File("pids", "pids.max", _number_or_max, _or_max),
+    "memory_used": _File("memory", "memory.current", int, str),
+    "pids_used": _File("pids", "pids.current", int, str),
+    "cpu_used": _File("cpu", "cpu.stat", _usage_usec, str),
+}
+_V1 = {
+    "memory_max": _File("memory", "memory.limit_in_bytes", _v1_bytes, _minus_one),
+    "cpu_quota": _File("cpu", "cpu.cfs_quota_us", _v1_quota, _minus_one),
+    "pids_max": _File("pids", "pids.max", _number_or_max, _or_max),
+    "memory_used": _File("memory", "memory.usage_in_bytes", int, str),
+    "pids_used": _File("pids", "pids.current", int, str),
+    "cpu_used": _File("cpuacct", "cpuacct.usage", _nanoseconds, str),
+}
+CONTROLLERS = ("memory", "cpu", "pids", "cpuacct")
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="ascii") as file:
+        return file.read()
+
+
+def _write(path: str, text: str) -> None:
+    # One write(2), unbuffered: the kernel's answer belongs to this call, not to a later close.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    except OSError as error:
+        raise OSError(error.errno, f"writing {text!r}: {error.strerror}", path) from error
+    finally:
+        os.close(descriptor)
+
+
+def _remove_below(directory: str) -> None:
+    """Remove a cgroup and the cgroups that a guest made below it; files in it are the kernel's own."""
+    for folder, _children, _files in os.walk(directory, topdown=False):
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(folder)
+
+
+class Group:
+    """One guest's cgroup, in all hierarchies that count.
+
+    :param parent: the directory, below each hierarchy's root, that all guests share.
+    :param roots: mount point by controller.
+    """
+
+    files: Mapping[str, _File]
+
+    def __init__(self, roots: Mapping[str, str], parent: str, name: str) -> None:
+        self._roots = roots
+        self._parent = parent
+        self.name = name
+
+    def _directories(self) -> list[str]:
+        return [os.path.join(root, self._parent, self.name) for root in dict.fromkeys(self._roots.values())]
+
+    def _place(self, figure: str) -> tuple[str, _File]:
+        file = self.files[figure]
+        if file.controller not in self._roots:
+            have = ", ".join(sorted(self._roots)) or "none"
+            raise OSError(
+                errno.EOPNOTSUPP,
+                f"this host has no cgroup controller {file.controller!r} (it has: {have}); enable it on the kernel's command "
+                "line (cgroup_enable=) or mount it",
+            )
+        return os.path.join(self._roots[file.controller], self._parent, self.name, file.name), file
+
+    def get(self, figure: str) -> int | None:
+        """Read a limit or a use; ``None`` is unlimited. ``FileNotFoundError`` when the group is not there."""
+        path, file = self._place(figure)
+        return file.parse(_read(path))
+
+    def set(self, limit: str, value: int | None) -> None:
+        """Write a limit; it holds at once."""
+        path, file = self._place(limit)
+        _write(path, file.format(value))
+
+    def exists(self) -> bool:
+        """Whether any part of the group is there."""
+        return any(os.path.isdir(directory) for directory in self._directories())
+
+    def create(self) -> None:
+        """Make the group where it is missing."""
+        raise NotImplementedError
+
+    def join(self, pid: int = 0) -> None:
+        """Move a process (0: the caller) into the group."""
+        raise NotImplementedError
+
+    def processes(self) -> list[int]:
+        """The pids in the group and below, as this pid namespace numbers them."""
+        found: set[int] = set()
+        for directory in self._directories()[:1]:
+            for folder, _children, _files in os.walk(directory):
+                with contextlib.suppress(OSError):  # a cgroup that goes away while we look has no processes
+                    found.update(int(pid) for pid in _read(os.path.join(folder, "cgroup.procs")).split())
+        return sorted(found)
+
+    def remove(self, seconds: float = 5.0) -> None:
+        """Remove the group; processes that are just ending are waited for.
+
+        :raises OSError: ``EBUSY`` when processes are left after ``seconds``.
+        """
+        deadline = time.monotonic() + seconds
+        for directory in self._directories():
+            while os.path.isdir(directory):
+                try:
+                    _remove_below(directory)
+                except OSError as error:
+                    if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.005)
+
+    def remove_parent(self) -> None:
+        """Remove the directory that all guests share, where it is empty."""
+        for root in dict.fromkeys(self._roots.values()):
+            with contextlib.suppress(FileNotFoundError):
+                os.rmdir(os.path.join(root, self._parent))
+
+
+class GroupV2(Group):
+    """A guest on the unified hierarchy: ``PARENT/NAME`` holds the limits, ``PARENT/NAME/guest`` the processes."""
+
+    files = _V2
+
+    def create(self) -> None:
+        (root,) = set(self._roots.values())
+        for above in (root, os.path.join(root, self._parent)):
+            os.makedirs(above, exist_ok=True)
+            self._enable(above)
+        os.makedirs(os.path.join(root, self._parent, self.name, "guest"), exist_ok=True)
+
+    def _enable(self, directory: str) -> None:
+        control = os.path.join(directory, "cgroup.subtree_control")
+        on = _read(control).split()
+        for controller in self._roots:
+            if controller not in on and controller != "cpuacct":
+                _write(control, f"+{controller}")
+
+    def join(self, pid: int = 0) -> None:
+        _write(os.path.join(self._directories()[0], "guest", "cgroup.procs"), str(pid))
+
+
+class GroupV1(Group):
+    """A guest on version 1: ``PARENT/NAME`` in the hierarchy of each controller."""
+
+    files = _V1
+
+    def create(self) -> None:
+        for directory in self._directories():
+            os.makedirs(directory, exist_ok=True)
+
+    def join(self, pid: int = 0) -> None:
+        for directory in self._directories():
+            _write(os.path.join(directory, "cgroup.procs"), str(pid))
+
+
+class Tree(NamedTuple):
+    """The hierarchies of this host: ``version`` 2 when the controllers are on the unified one, else 1."""
+
+    version: int
+    roots: Mapping[str, str]
+
+    def group(self, parent: str, name: str) -> Group:
+        """The handle of one guest's group, whether it is there or not."""
+        kind = GroupV2 if self.version == 2 else GroupV1
+        return kind(self.roots, parent, name)
+
+    def names(self, parent: str) -> list[str]:
+        """The names of the groups that are there below ``parent``."""
+        found: set[str] = set()
+        for root in set(self.roots.values()):
+            with contextlib.suppress(FileNotFoundError):
+                found.update(entry.name for entry in os.scandir(os.path.join(root, parent)) if entry.is_dir())
+        return sorted(found)
+
+
+def detect() -> Tree:
+    """Find the hierarchies in the mount table. Version 2 counts where it has the memory or pids controller; on a
+    hybrid host the controllers are where version 1 has them."""
+    unified, legacy = {}, {}
+    for mount in mount_table():
+        if mount.fstype == "cgroup2":
+            available = _read(os.path.join(mount.target, "cgroup.controllers")).split()
+            unified.update({name: mount.target for name in CONTROLLERS if name in available})
+        elif mount.fstype == "cgroup":
+            legacy.update({name: mount.target for name in mount.options.split(",") if name in CONTROLLERS})
+    if unified:
+        return Tree(2, unified)
+    return Tree(1, legacy)

@@ -1,0 +1,44 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""User id maps and idmapped mounts (user_namespaces(7), mount_setattr(2) "ID-mapped mounts")."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from . import mounts, paths
+
+
+def map_ids(pid: int, first: int, count: int) -> None:
+    """Map user and group ids 0..count-1 of the user namespace of ``pid`` to first..first+count-1 outside it."""
+    line = f"0 {first} {count}\n".encode()
+    for name in ("uid_map", "gid_map"):
+        with open(f"/proc/{pid}/{name}", "wb", buffering=0) as file:
+            file.write(line)
+
+
+def first_id(pid: int) -> int:
+    """The id outside that user 0 of the user namespace of ``pid`` maps to."""
+    with open(f"/proc/{pid}/uid_map", encoding="ascii") as file:
+        return int(file.read().split()[1])
+
+
+def idmapped(path: str, userns: int, attributes: int = 0) -> int:
+    """A detached mount of the host directory ``path`` whose ids are mapped by a user namespace: what belongs to 0
+    on disk belongs to user 0 of that namespace. The directory itself stays as it is; nothing is chowned.
+
+    :raises OSError: ``EOPNOTSUPP``, naming the file system, where it cannot do idmapped mounts.
+    """
+    with paths.opened(paths.open_directory(path)) as directory:
+        mount = mounts.clone(directory)
+    try:
+        mounts.set_attributes(mount, attributes, userns)
+    except OSError as error:
+        os.close(mount)
+        if error.errno == errno.EINVAL:
+            text = f"{mounts.filesystem_of(path)} cannot do idmapped mounts on this kernel"
+            raise OSError(errno.EOPNOTSUPP, text, path) from error
+        raise
+    return mount

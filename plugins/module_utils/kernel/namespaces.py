@@ -1,0 +1,85 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Namespaces: leave the old ones, join others, map user ids (namespaces(7), user_namespaces(7))."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import socket
+from collections.abc import Iterator
+
+from .syscalls import check, libc
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+CLONE_NEWTIME = 0x00000080
+
+KINDS = {
+    "mnt": CLONE_NEWNS,
+    "pid": CLONE_NEWPID,
+    "net": CLONE_NEWNET,
+    "ipc": CLONE_NEWIPC,
+    "uts": CLONE_NEWUTS,
+    "cgroup": CLONE_NEWCGROUP,
+    "user": CLONE_NEWUSER,
+}
+
+
+def unshare(flags: int) -> None:
+    """unshare(2). A new pid namespace takes effect for the next child."""
+    check(libc.unshare(ctypes.c_int(flags)), "unshare")
+
+
+def setns(descriptor: int, flags: int) -> None:
+    """setns(2); ``descriptor`` is a namespace, or a pidfd with any number of ``flags`` (kernel 5.8)."""
+    check(libc.setns(ctypes.c_int(descriptor), ctypes.c_int(flags)), "setns")
+
+
+def identity(pid: int, kind: str) -> int:
+    """The inode number that names a process's namespace of this kind."""
+    return os.stat(f"/proc/{pid}/ns/{kind}").st_ino
+
+
+def open_namespace(pid: int, kind: str) -> int:
+    """A descriptor of a process's namespace of this kind."""
+    return os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+@contextlib.contextmanager
+def inside(pid: int, kind: str) -> Iterator[None]:
+    """Be in the namespace of ``pid`` of one kind (``net`` or ``uts``) for a ``with`` block; sockets opened there
+    stay there."""
+    home = open_namespace(os.getpid(), kind)
+    try:
+        away = open_namespace(pid, kind)
+        try:
+            setns(away, KINDS[kind])
+            yield
+        finally:
+            setns(home, KINDS[kind])
+            os.close(away)
+    finally:
+        os.close(home)
+
+
+def network_namespace(pid: int) -> contextlib.AbstractContextManager[None]:
+    """Be in the network namespace of ``pid`` for a ``with`` block."""
+    return inside(pid, "net")
+
+
+def set_hostname(name: str) -> None:
+    """Set the host name of the UTS namespace that we are in (sethostname(2))."""
+    socket.sethostname(name)
+
+
+def is_own(pid: int, kind: str) -> bool:
+    """Whether ``pid`` is in our own namespace of this kind."""
+    return identity(pid, kind) == os.stat(f"/proc/self/ns/{kind}").st_ino

@@ -1,0 +1,173 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Access to files below a directory that somebody else controls.
+
+Nothing below a jail's root is trusted: not a path, not a symbolic link, not the kind of a file. Every function here
+takes a descriptor of the root and a path below it, and the kernel resolves the path inside that root (openat2(2),
+``RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS``), so a link to ``/etc/passwd`` or ``../../..`` stays inside. What is
+opened is used through its descriptor; no path is looked up twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import stat
+from collections.abc import Iterator
+
+from .syscalls import AT_FDCWD, syscall
+
+RESOLVE_NO_XDEV = 0x01
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
+RESOLVE_IN_ROOT = 0x10
+
+READ_LIMIT = 1 << 20
+
+
+class _OpenHow(ctypes.Structure):
+    """``struct open_how`` of ``linux/openat2.h``."""
+
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+def openat2(directory: int, path: str, flags: int, resolve: int, mode: int = 0) -> int:
+    """openat2(2); always close-on-exec."""
+    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
+    return syscall("openat2", directory, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how), target=path)
+
+
+def open_directory(path: str) -> int:
+    """A descriptor of a host directory of ours; symbolic links on the way are refused."""
+    return openat2(AT_FDCWD, path, os.O_PATH | os.O_DIRECTORY, RESOLVE_NO_SYMLINKS)
+
+
+def open_in(root: int, path: str, flags: int, mode: int = 0) -> int:
+    """Open ``path`` as a process chrooted to ``root`` would see it, links included."""
+    return openat2(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS, mode)
+
+
+def open_plain(root: int, path: str, flags: int, mode: int = 0) -> int:
+    """Like :func:`open_in`, but any symbolic link on the way is refused with ``ELOOP``: for mount points."""
+    return openat2(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS, mode)
+
+
+@contextlib.contextmanager
+def opened(descriptor: int) -> Iterator[int]:
+    """Close ``descriptor`` at the end of a ``with`` block."""
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def read_file(root: int, path: str, limit: int = READ_LIMIT) -> bytes:
+    """The first ``limit`` bytes of a regular file below ``root``.
+
+    :raises OSError: ``EINVAL`` for anything but a regular file (a FIFO must not hang the reader), else what the
+        kernel said.
+    """
+    with opened(open_in(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)) as descriptor:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        chunks = []
+        while limit > 0:
+            chunk = os.read(descriptor, min(limit, 1 << 16))
+            if not chunk:
+                break
+            chunks.append(chunk)
+            limit -= len(chunk)
+        return b"".join(chunks)
+
+
+def write_file(root: int, path: str, content: bytes, mode: int = 0o644) -> None:
+    """Put a regular file at ``path`` below ``root`` atomically: a link or device of that name is replaced, never
+    followed."""
+    folder, name = os.path.split(path)
+    with opened(open_in(root, folder or "/", os.O_PATH | os.O_DIRECTORY)) as parent:
+        temporary = f".{name}.{os.getpid()}.new"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=parent)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with opened(os.open(temporary, flags, mode, dir_fd=parent)) as descriptor:
+            os.fchmod(descriptor, mode)
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
+        os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+
+
+def make_directory(root: int, path: str, mode: int = 0o755) -> int:
+    """A descriptor of the directory ``path`` below ``root``, made if it is missing.
+
+    :raises OSError: ``ELOOP`` when the path holds a symbolic link, ``ENOTDIR`` when a file stands there.
+    """
+    folder, name = os.path.split(path.rstrip("/"))
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
+    with opened(open_plain(root, folder or "/", flags)) as parent:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, mode, dir_fd=parent)
+        return openat2(parent, name, flags, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH)
+
+
+def make_file(root: int, path: str) -> int:
+    """A descriptor of the empty file ``path`` below ``root``, made if it is missing: something to mount on."""
+    folder, name = os.path.split(path)
+    with opened(open_plain(root, folder or "/", os.O_PATH | os.O_DIRECTORY)) as parent:
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644, dir_fd=parent))
+        return openat2(parent, name, os.O_PATH | os.O_NOFOLLOW, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH)
+
+
+def _children(directory: int) -> list[os.DirEntry[str]]:
+    with os.scandir(directory) as entries:
+        return list(entries)
+
+
+def remove_tree(parent: int, name: str) -> None:
+    """Remove ``name`` and all below it. No link is followed and no mount is entered: ``EXDEV`` ends it there."""
+    try:
+        descriptor = openat2(
+            parent, name, os.O_RDONLY | os.O_DIRECTORY, RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV | RESOLVE_BENEATH
+        )
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            return
+        if error.errno in (errno.ENOTDIR, errno.ELOOP):
+            os.unlink(name, dir_fd=parent)
+            return
+        raise
+    with opened(descriptor):
+        for entry in _children(descriptor):
+            if entry.is_dir(follow_symlinks=False):
+                remove_tree(descriptor, entry.name)
+            else:
+                os.unlink(entry.name, dir_fd=descriptor)
+    os.rmdir(name, dir_fd=parent)
+
+
+def disk_usage(root: int, seen: set[tuple[int, int]] | None = None) -> int:
+    """Bytes allocated below the directory ``root`` (``st_blocks``), each hard link once, no mount entered."""
+    seen = set() if seen is None else seen
+    with opened(openat2(root, ".", os.O_RDONLY | os.O_DIRECTORY, RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV)) as descriptor:
+        total = os.fstat(descriptor).st_blocks * 512
+        for entry in _children(descriptor):
+            try:
+                status = entry.stat(follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    flags = os.O_PATH | os.O_DIRECTORY
+                    resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV | RESOLVE_BENEATH
+                    with opened(openat2(descriptor, entry.name, flags, resolve)) as child:
+                        total += disk_usage(child, seen)
+                elif (status.st_dev, status.st_ino) not in seen:
+                    seen.add((status.st_dev, status.st_ino))
+                    total += status.st_blocks * 512
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.EXDEV, errno.ENOTDIR, errno.ELOOP):
+                    raise  # the tree is in use: what went away meanwhile does not count
+        return total

@@ -1,0 +1,87 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Processes: fork with a child that cannot come back, descriptors, prctl(2) attributes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from typing import Callable
+
+from .syscalls import prctl, syscall
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+
+
+def fork(child: Callable[[], None]) -> int:
+    """Fork; the child runs ``child`` and ends with status 0, or 70 when that raised. Gives the child's pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 70
+    try:
+        child()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def wait(pid: int) -> int:
+    """Wait for a child; its exit status, or 128 plus the signal that ended it, as shells count."""
+    status = os.waitpid(pid, 0)[1]
+    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
+def close_all_but(keep: Iterable[int]) -> None:
+    """Close every descriptor but those in ``keep`` (close_range(2))."""
+    start = 0
+    for descriptor in sorted(set(keep)):
+        if descriptor > start:
+            syscall("close_range", start, descriptor - 1, 0)
+        start = descriptor + 1
+    syscall("close_range", start, 0xFFFFFFFF, 0)
+
+
+def forbid_imports() -> None:
+    """Make every further import fail: after a change of root it would load the guest's file."""
+    sys.path[:] = []
+    sys.path_hooks[:] = []
+    sys.path_importer_cache.clear()
+    sys.meta_path[:] = [finder for finder in sys.meta_path if getattr(finder, "__name__", "") == "BuiltinImporter"]
+
+
+def reset_signals() -> None:
+    """Give every signal its default action and unblock all: an exec keeps ignored ones, and Python ignores
+    SIGPIPE."""
+    for number in range(1, signal.NSIG):
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            with contextlib.suppress(OSError, ValueError):  # 32 and 33 belong to the C library
+                signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def die_with_parent() -> None:
+    """Have the kernel send SIGKILL to this process when its parent ends (PR_SET_PDEATHSIG)."""
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def adopt_orphans(adopt: bool) -> None:
+    """Become, or cease to be, the parent of orphaned descendants (PR_SET_CHILD_SUBREAPER)."""
+    prctl(_PR_SET_CHILD_SUBREAPER, int(adopt))
+
+
+def hide_memory() -> None:
+    """Make this process untraceable until its next exec (PR_SET_DUMPABLE)."""
+    prctl(_PR_SET_DUMPABLE, 0)
+
+
+def forbid_new_privileges() -> None:
+    """From here on no exec gives privileges (PR_SET_NO_NEW_PRIVS)."""
+    prctl(_PR_SET_NO_NEW_PRIVS, 1)

@@ -1,0 +1,60 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where things stand on the host: the one home of every path."""
+
+from __future__ import annotations
+
+import os
+
+ETC = "/etc/jails"
+"""Desired state: one directory for each jail, one file for each module."""
+
+LIB = "/var/lib/jails"
+TEMPLATES = f"{LIB}/templates"
+"""Root file systems to clone: ``KEY/root`` and ``KEY/template.json``; a name that starts with a dot is half made."""
+STORAGE = f"{LIB}/jails"
+"""What jails write: ``NAME/``; a name that starts with a dot is half made or half removed."""
+IDS = f"{LIB}/ids.json"
+HOST_STATE = f"{LIB}/host.json"
+"""Host settings that we changed, with the values they had before."""
+
+RUN = "/run/jails"
+"""Live bookkeeping: ``NAME/``, gone after a reboot like the jails themselves."""
+LOCKS = f"{RUN}/.locks"
+CACHE = f"{RUN}/.cache"
+
+LOG = "/var/log/jails"
+BUILD_LOG = f"{LOG}/build.log"
+"""What the builders of templates print, as it comes."""
+
+RUNTIME = "/usr/local/lib/jails"
+COMMAND = "/usr/local/sbin/jail"
+
+CGROUP_PARENT = "jails"
+"""The cgroup, below each hierarchy's root, that holds all jails."""
+
+
+def desired(name: str) -> str:
+    """The directory of a jail's desired state."""
+    return os.path.join(ETC, name)
+
+
+def storage(name: str) -> str:
+    """The directory of what a jail writes."""
+    return os.path.join(STORAGE, name)
+
+
+def template(key: str) -> str:
+    """The directory of a template."""
+    return os.path.join(TEMPLATES, key)
+
+
+def running(name: str) -> str:
+    """The directory of a running jail's bookkeeping."""
+    return os.path.join(RUN, name)
+
+
+def console(name: str) -> str:
+    """The file that gets what a jail's init prints."""
+    return os.path.join(LOG, f"{name}.log")

@@ -1,0 +1,140 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The seam to Ansible: argument specification from the options, one run over many jails, check mode, diff,
+results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from . import runtime
+from .errors import JailError
+from .jail import info
+from .jail.converge import Outcome, converge
+from .jail.facet import Facet
+from .jail.plan import Action
+
+
+def run(facet: Facet) -> None:
+    """Be the module of a facet, for one jail by ``name`` or for many by ``jails``."""
+    _run(facet, {"type": "str"})
+
+
+def run_for_names(facet: Facet) -> None:
+    """Be the module of a facet whose ``name`` may be a list of jails that get the same options."""
+    _run(facet, {"type": "list", "elements": "str"})
+
+
+def run_info() -> None:
+    """Be ``jail_info``."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "list", "elements": "str"},
+            "gather": {
+                "type": "list",
+                "elements": "str",
+                "choices": list(info.PARTS),
+                "default": [part for part in info.PARTS if part != "size"],
+            },
+        },
+        supports_check_mode=True,
+    )
+    known = info.names()
+    wanted = known if module.params["name"] is None else module.params["name"]
+    try:
+        found = {name: info.gather(name, module.params["gather"]) for name in wanted if name in known}
+    except (JailError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, jails=found)
+
+
+def argument_spec(facet: Facet, name: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a facet at top level and again in ``jails``."""
+    options = {option.name: option.specification() for option in facet.options}
+    if facet.states:
+        options["state"] = {"type": "str", "choices": list(facet.states)}
+    each = {"name": {"type": "str", "required": True}, **options}
+    return {"name": dict(name), **options, "jails": {"type": "list", "elements": "dict", "options": each}}
+
+
+def _run(facet: Facet, name: Mapping[str, Any]) -> None:
+    module = AnsibleModule(
+        argument_spec=argument_spec(facet, name),
+        required_one_of=[("name", "jails")],
+        mutually_exclusive=[("name", "jails")],
+        supports_check_mode=True,
+    )
+    if not module.check_mode:
+        runtime.install()
+    outcomes = converge(facet, _wishes(module.params), module.check_mode)
+    result = _result(facet, outcomes)
+    failures = [f"{jail}: {outcome.error}" for jail, outcome in outcomes.items() if outcome.error]
+    if failures:
+        module.fail_json(msg="; ".join(failures), **result)
+    module.exit_json(**result)
+
+
+def _wishes(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The jails of this call, each with its options."""
+    if parameters["jails"] is not None:
+        return list(parameters["jails"])
+    names = parameters["name"] if isinstance(parameters["name"], list) else [parameters["name"]]
+    return [{**parameters, "name": name} for name in names]
+
+
+def _result(facet: Facet, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
+    return {
+        "changed": any(outcome.actions for outcome in outcomes.values()),
+        "jails": {name: _one(facet, outcome) for name, outcome in outcomes.items()},
+        "diff": [_diff(facet, name, outcome.actions) for name, outcome in outcomes.items() if outcome.actions],
+    }
+
+
+def _one(facet: Facet, outcome: Outcome) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "changed": bool(outcome.actions),
+        "actions": [_shown(facet, action) for action in outcome.actions],
+        "restart_required": list(outcome.restart_required),
+        "degraded": list(outcome.degraded),
+    }
+    if outcome.error:
+        found.update(failed=True, msg=outcome.error)
+    return found
+
+
+def _shown(facet: Facet, action: Action) -> dict[str, Any]:
+    """An action in the user's words."""
+    return {
+        "option": action.option,
+        "before": _words(facet, action.option, action.before),
+        "after": _words(facet, action.option, action.after),
+        "how": action.how,
+    }
+
+
+def _words(facet: Facet, option: str, value: Any) -> Any:
+    row = next((row for row in facet.options if row.name == option), None)
+    return row.show(value) if row else value
+
+
+def _diff(facet: Facet, name: str, actions: Sequence[Action]) -> dict[str, Any]:
+    shown = [_shown(facet, action) for action in actions]
+    header = f"{name} ({facet.name})"
+    return {
+        "before_header": header,
+        "after_header": header,
+        "before": _lines((item["option"], item["before"], None) for item in shown),
+        "after": _lines((item["option"], item["after"], item["how"]) for item in shown),
+    }
+
+
+def _lines(items: Any) -> str:
+    return "".join(f"{option}: {value}{_by(how)}\n" for option, value, how in items)
+
+
+def _by(how: str | None) -> str:
+    return f"  ({how})" if how else ""

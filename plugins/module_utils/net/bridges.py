@@ -1,0 +1,87 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The bridges that join jails. One that is missing is made and is ours; the administrator's own are only used.
+
+Ours carry a mark in their alias (``ip link show``) and the jails' gateway addresses: the host is their router.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..errors import JailError
+from . import sysctl
+from .addresses import Interface, gateways, stable_mac
+from .netlink import Link, Netlink
+
+ALIAS = "cellblock.jails"
+_UNFINISHED = "jails-new"
+
+
+def is_ours(link: Link) -> bool:
+    """Whether we made this bridge."""
+    return link.kind == "bridge" and link.alias == ALIAS
+
+
+def ensure(host: Netlink, name: str, addresses: Iterable[str]) -> Link:
+    """The bridge ``name``, made if it is missing; if it is ours it is up and has these addresses (with prefix length).
+
+    :raises JailError: when a device of that name is no bridge.
+    """
+    link = host.link(name) or _create(host, name)
+    if link.kind != "bridge":
+        kind = link.kind or "a network card"
+        raise JailError(f"{name} is no bridge but {kind}", option="interfaces", advice="give another bridge name")
+    if is_ours(link):
+        if not link.up:
+            host.set_link(link, {"state": "up"})
+        _complete(host, link, set(addresses))
+    return link
+
+
+def _create(host: Netlink, name: str) -> Link:
+    # The name comes last, with the mark and in one message: killed in between, we leave no bridge of that name that
+    # would look like the administrator's.
+    unfinished = host.link(_UNFINISHED)
+    if unfinished:
+        host.delete_link(unfinished)
+    # A MAC address of its own: by default a bridge takes its lowest port's, and changes it as jails come and go.
+    host.add_bridge(_UNFINISHED, stable_mac("", name))
+    # A jail with raw sockets could advertise itself as the host's router (CVE-2020-10749).
+    sysctl.write_where_present(f"net/ipv6/conf/{_UNFINISHED}/accept_ra", "0")
+    unfinished = host.link(_UNFINISHED)
+    if not unfinished:
+        raise JailError(f"the bridge {name} went away while it was made", option="interfaces", advice="try again")
+    host.set_link(unfinished, {"ifname": name, "ifalias": ALIAS, "state": "up"})
+    return unfinished._replace(name=name, alias=ALIAS, up=True)
+
+
+def _complete(host: Netlink, link: Link, wanted: set[str]) -> None:
+    have = {address for ifindex, address in host.addresses() if ifindex == link.ifindex}
+    missing = wanted - have
+    hosts = {address.partition("/")[0] for address in missing}
+    for address in have:
+        # IPv6 has each address once: one with another prefix length must make room.
+        if address.partition("/")[0] in hosts:
+            host.delete_address(link, address)
+    for address in sorted(missing):
+        host.add_address(link, address)
+
+
+def release(host: Netlink, removed: Iterable[Interface], kept: Iterable[Interface]) -> None:
+    """Remove every bridge of ours that no interface in ``kept`` is on, and from the others the addresses that were only
+    for interfaces in ``removed``."""
+    used: dict[str | None, set[str]] = {}
+    for interface in kept:
+        used.setdefault(interface["bridge"], set()).update(gateways(interface))
+    dropped = {(interface["bridge"], gateway) for interface in removed for gateway in gateways(interface)}
+    links = [link for link in host.links() if is_ours(link)]
+    stay = {link.ifindex: link for link in links if link.name in used}
+    for link in links:
+        if link.ifindex not in stay:
+            host.delete_link(link)
+    for ifindex, address in host.addresses() if stay and dropped else []:
+        link_there = stay.get(ifindex)
+        if link_there and (link_there.name, address) in dropped and address not in used[link_there.name]:
+            host.delete_address(link_there, address)

@@ -1,0 +1,172 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what the user wrote to the recipe of a template and its key.
+
+Pure: check mode computes a key too, without network and disk.
+
+Two jails whose options say the same, in whatever order, get the same recipe, the same key, and so one template. What
+a recipe holds goes to command lines and files of the host: every value has a strict grammar, and none may begin with
+``-``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+import re
+from collections.abc import Mapping
+from typing import Any, Callable, Optional
+
+Recipe = dict[str, Any]
+"""JSON-able. Every recipe has ``method``, ``version`` and ``trust_group``; the rest are the options of the method."""
+
+VARIANTS = ("minbase", "buildd", "standard")
+"""What debootstrap(8) installs; ``standard`` is the default of debootstrap itself, which has no name there."""
+
+_SUITE = re.compile(r"[a-z][a-z0-9.+~-]*")
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")  # Debian Policy 5.6.7
+_COMPONENT = re.compile(r"[a-z][a-z0-9/-]*")
+_ARCHITECTURE = re.compile(r"[a-z][a-z0-9-]*")
+_GROUP = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_PROGRAM = re.compile(r"[A-Za-z0-9_\[][A-Za-z0-9_.+\[-]*")
+_PATH = re.compile(r"/(?!/)[!-~]+")
+# debootstrap is a shell script and expands mirrors unquoted: none of the shell's characters, and none of a URL's that
+# a mirror has no use for. No "@": a password would end up in every jail's sources.list.
+MIRROR = re.compile(r"(https?://[A-Za-z0-9.\[\]:_-]+(/[A-Za-z0-9._~+:,=%/-]*)?|file:///[A-Za-z0-9._~+:,=%/-]+)")
+
+_Reader = Callable[[Any], Any]
+_TextReader = Callable[[Any], Optional[str]]
+
+
+def parse(options: Mapping[str, Any]) -> Recipe:
+    """The canonical recipe.
+
+    :param options: ``method`` and the options of that method; an option that is ``None`` counts as not given.
+    :raises ValueError: a sentence that begins with the option's name and says what would be right.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    method = given.pop("method", None)
+    if not isinstance(method, str) or method not in _METHODS:
+        raise ValueError(f"method: must be one of {', '.join(sorted(_METHODS))}, not {method!r}")
+    version, readers = _METHODS[method]
+    strangers = sorted(set(given) - set(readers))
+    if strangers:
+        raise ValueError(f"{strangers[0]}: means nothing to method {method}, leave it out")
+    recipe: Recipe = {"method": method, "version": version}
+    for name, read in readers.items():
+        try:
+            recipe[name] = read(given.get(name))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    both = sorted(set(recipe.get("packages", [])) & set(recipe.get("exclude", [])))
+    if both:
+        raise ValueError(f"exclude: {both[0]} is in packages too, take it out of one of them")
+    return recipe
+
+
+def key(recipe: Recipe) -> str:
+    """The name of the template: a readable beginning and 16 hexadecimal digits of the recipe's SHA-256.
+
+    It is a safe file name: lower case letters, digits and ``.+~-``, and it begins with a letter.
+    """
+    canonical = json.dumps(recipe, sort_keys=True, separators=(",", ":")).encode()
+    words = [recipe["method"], recipe.get("suite"), hashlib.sha256(canonical).hexdigest()[:16]]
+    return "-".join(word for word in words if word)
+
+
+def _text(grammar: re.Pattern[str], meaning: str, default: str | None = None) -> _TextReader:
+    """A reader of one word; ``meaning`` says what it is and shows one."""
+
+    def read(value: Any) -> str | None:
+        if value is None:
+            return default
+        if not isinstance(value, str) or not grammar.fullmatch(value):
+            raise ValueError(f"{value!r} is not {meaning}")
+        return value
+
+    return read
+
+
+def _needed(reader: _Reader, advice: str) -> _Reader:
+    def read(value: Any) -> Any:
+        if value is None:
+            raise ValueError(advice)
+        return reader(value)
+
+    return read
+
+
+def _set(reader: _Reader, default: tuple[str, ...] = ()) -> _Reader:
+    """A reader of a list whose order and repetitions mean nothing: sorted, each once."""
+
+    def read(value: Any) -> list[str]:
+        if value is None:
+            return sorted(default)
+        if not isinstance(value, (list, tuple)):
+            raise ValueError(f"{value!r} is not a list")
+        return sorted({_needed(reader, "an item of the list is empty")(item) for item in value})
+
+    return read
+
+
+def _at_least_one(reader: _Reader) -> _Reader:
+    def read(value: Any) -> Any:
+        found = reader(value)
+        if not found:
+            raise ValueError("the list is empty")
+        return found
+
+    return read
+
+
+def _variant(value: Any) -> str:
+    if value is None:
+        return VARIANTS[0]
+    if value not in VARIANTS:
+        raise ValueError(f"must be one of {', '.join(VARIANTS)}, not {value!r}")
+    return str(value)
+
+
+def _mirror(value: Any) -> str | None:
+    text = _text(MIRROR, "a mirror such as http://deb.debian.org/debian, without user or password")(value)
+    return text.rstrip("/") if text else None
+
+
+def _path(value: Any) -> str | None:
+    text = _text(_PATH, "an absolute path of the host in plain ASCII, without blanks")(value)
+    if text and posixpath.normpath(text) != text:
+        raise ValueError(f"{text!r} is not in its shortest form, which is {posixpath.normpath(text)}")
+    return text
+
+
+def _binary(value: Any) -> str | None:
+    if isinstance(value, str) and value.startswith("/"):
+        return _path(value)
+    return _text(_PROGRAM, "a program's name or absolute path")(value)
+
+
+_PACKAGES = _set(_text(_PACKAGE, "a package name such as nginx-light (a version or architecture cannot be chosen)"))
+_TRUST_GROUP = _text(_GROUP, "a name of 1 to 32 lower case letters, digits, _ and -", "default")
+
+# The number goes up when a builder comes to make something else of the same recipe: templates are built anew then.
+_METHODS: Mapping[str, tuple[int, Mapping[str, _Reader]]] = {
+    "debootstrap": (
+        1,
+        {
+            "suite": _needed(
+                _text(_SUITE, "a suite such as bookworm"), "method debootstrap needs one, such as bookworm"
+            ),
+            "mirror": _mirror,
+            "components": _at_least_one(_set(_text(_COMPONENT, "a component such as main"), ("main",))),
+            "variant": _variant,
+            "packages": _PACKAGES,
+            "exclude": _PACKAGES,
+            "keyring": _path,
+            "arch": _text(_ARCHITECTURE, "an architecture such as amd64, as dpkg calls it"),
+            "trust_group": _TRUST_GROUP,
+        },
+    ),
+    "skeleton": (1, {"binaries": _set(_binary), "trust_group": _TRUST_GROUP}),
+}

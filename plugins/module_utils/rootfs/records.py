@@ -1,0 +1,37 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The note that lies beside a jail's storage, ``storage.json``: which kind it is and which template it came from."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from .. import files, layout
+from . import staging
+
+_FILE = "storage.json"
+
+
+class Record(NamedTuple):
+    """What kind of storage, ``overlay`` or ``directory``, and the key of its template."""
+
+    kind: str
+    template: str
+
+
+def write(folder: str, record: Record) -> None:
+    """Put the note into a directory of storage; that directory is synced with it."""
+    files.write_json(os.path.join(folder, _FILE), record._asdict())
+
+
+def read(name: str) -> Record | None:
+    """The note of a jail's storage; ``None`` when it has none."""
+    found = files.read_json(os.path.join(layout.storage(name), _FILE))
+    return None if found is None else Record(found["kind"], found["template"])
+
+
+def users(key: str) -> list[str]:
+    """The jails that cannot do without this template: a copy can, an overlay cannot."""
+    return [name for name in staging.names(layout.STORAGE) if read(name) == Record("overlay", key)]

@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which file system is full."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import NamedTuple
+
+from .. import layout
+from ..errors import JailError
+from ..kernel import mounts
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+_MIB = 1 << 20
+
+
+class _Filesystem(NamedTuple):
+    mount_point: str
+    kind: str
+    bytes_free: int
+    bytes_all: int
+    inodes_free: int
+    inodes_all: int
+
+    def share_left(self) -> float:
+        """What is left of what is scarcer, 0..1. (A file system without a fixed number of inodes counts 0 of 0.)"""
+        shares = [(self.bytes_free, self.bytes_all), (self.inodes_free, self.inodes_all)]
+        return min((free / whole for free, whole in shares if whole), default=1.0)
+
+
+def full_disk(purpose: str, error: OSError) -> JailError:
+    """The error for an ``ENOSPC`` or ``EDQUOT``: names the fullest of our file systems. Ask before clearing up."""
+    places = {path for path in (layout.LIB, layout.TEMPLATES, layout.STORAGE) if os.path.isdir(path)}
+    worst = min((_filesystem_of(path) for path in places or {"/"}), key=_Filesystem.share_left)
+    return JailError(
+        f"{purpose}: {os.strerror(error.errno or errno.ENOSPC)}: "
+        f"the {worst.kind} file system mounted on {worst.mount_point} has "
+        f"{worst.bytes_free // _MIB} of {worst.bytes_all // _MIB} MiB and "
+        f"{worst.inodes_free} of {worst.inodes_all} inodes left",
+        advice="free some space there or give it more",
+    )
+
+
+def _filesystem_of(path: str) -> _Filesystem:
+    mount_point = os.path.realpath(path)
+    while not os.path.ismount(mount_point):
+        mount_point = os.path.dirname(mount_point)
+    facts = os.statvfs(path)
+    return _Filesystem(
+        mount_point,
+        mounts.filesystem_of(path),
+        facts.f_bavail * facts.f_frsize,
+        facts.f_blocks * facts.f_frsize,
+        facts.f_favail,
+        facts.f_files,
+    )

@@ -1,0 +1,119 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Directories that are there whole or not at all.
+
+In a directory of ours (``layout.TEMPLATES``, ``layout.STORAGE``) a name that begins with a dot is half made
+(``.new-NAME``) or half removed (``.old-NAME``). rename(2) takes the step between that and the real name. Killed
+anywhere, what is left behind is cleared by the next attempt or by :func:`sweep`. All of it happens under the lock of
+the name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+
+from .. import files, layout
+from ..errors import JailError
+from ..kernel import paths
+from ..kernel.syscalls import check, libc
+from . import space
+
+_NEW, _OLD = ".new-", ".old-"
+
+
+@contextlib.contextmanager
+def made_whole(parent: str, name: str, purpose: str) -> Iterator[str]:
+    """A new empty directory (0700) to fill in a ``with`` block, whose end gives it its real name.
+
+    A block that fails leaves nothing. The caller has the lock.
+
+    :param purpose: how an error begins: "template x cannot be built".
+    :raises JailError: for every :class:`OSError` of the block, naming the file system where one was full.
+    """
+    with _blamed(purpose), _opened(parent) as folder:
+        temporary = _NEW + name
+        paths.remove_tree(folder, temporary)
+        os.mkdir(temporary, 0o700, dir_fd=folder)
+        try:
+            with _blamed(purpose):  # here, while the disk is still full
+                yield os.path.join(parent, temporary)
+                os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+                os.fsync(folder)
+        except BaseException:
+            with contextlib.suppress(OSError):  # what cannot be cleared now is reported by the next attempt
+                paths.remove_tree(folder, temporary)
+            raise
+
+
+def remove(parent: str, name: str) -> None:
+    """Remove a directory and all below it; none is fine. Nobody finds half of it. The caller has the lock.
+
+    :raises JailError: naming what is in the way, such as a mount, which is never entered.
+    """
+    if not name or name.startswith(".") or "/" in name:
+        raise ValueError(f"{name!r} cannot be a name in {parent}")
+    with _blamed(f"{os.path.join(parent, name)} cannot be removed"), _opened(parent) as folder:
+        paths.remove_tree(folder, _OLD + name)
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(name, _OLD + name, src_dir_fd=folder, dst_dir_fd=folder)
+            os.fsync(folder)
+            paths.remove_tree(folder, _OLD + name)
+
+
+def sweep(parent: str, lock: str) -> list[str]:
+    """Clear what was half made or half removed by processes that are gone; the names that were.
+
+    :param lock: the lock of a name is called ``lock`` + name; where it is taken somebody is at work.
+    """
+    swept = []
+    with _blamed(f"{parent} cannot be swept"), _opened(parent) as folder:
+        for entry in sorted(os.listdir(folder)):
+            name = entry[len(_NEW) :]
+            if entry.startswith((_NEW, _OLD)) and _clear_if_free(folder, entry, lock + name):
+                swept.append(name)
+    return swept
+
+
+def names(parent: str) -> list[str]:
+    """The whole ones, sorted."""
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(name for name in os.listdir(parent) if not name.startswith("."))
+    return []
+
+
+def sync_filesystem(path: str) -> None:
+    """syncfs(2): wait until the file system of ``path`` is on disk. A write that failed late is an error here."""
+    with paths.opened(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as folder:
+        check(libc.syncfs(folder), "syncfs", path)
+
+
+def _clear_if_free(folder: int, entry: str, lock: str) -> bool:
+    files.make_private_directory(layout.LOCKS)
+    with paths.opened(os.open(os.path.join(layout.LOCKS, lock), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)) as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        paths.remove_tree(folder, entry)
+        return True
+
+
+@contextlib.contextmanager
+def _opened(parent: str) -> Iterator[int]:
+    files.make_private_directory(parent)
+    with paths.opened(os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def _blamed(purpose: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in space.FULL:
+            raise space.full_disk(purpose, error) from error
+        raise JailError(f"{purpose}: {error}") from error

@@ -1,0 +1,109 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Templates: root file systems built once from a recipe and named by what is in it.
+
+``layout.template(KEY)`` holds ``root``, the tree, and ``template.json``. It is made under another name and gets its
+own with one rename(2) when all of it is on disk, so a template that is there is whole. Nothing changes it afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime, timezone
+from typing import Any
+
+from .. import files, layout
+from ..errors import JailError
+from ..kernel import paths
+from . import buildlog, debootstrap, recipes, records, skeleton, staging
+from .builder import Builder, Confine
+
+_BUILDERS: Mapping[str, Builder] = {"debootstrap": debootstrap.build, "skeleton": skeleton.build}
+_LOCK = "template-"
+_FILE = "template.json"
+
+
+def tree(key: str) -> str:
+    """The directory that holds the root file system."""
+    return os.path.join(layout.template(key), "root")
+
+
+def locked(key: str) -> AbstractContextManager[None]:
+    """Hold a template's lock for a ``with`` block: it is neither built nor removed meanwhile."""
+    return files.locked(_LOCK + key)
+
+
+def ensure(recipe: recipes.Recipe, confine: Confine) -> str:
+    """Build the template of a recipe unless it is there, and give its key. Two at once build it once.
+
+    Takes minutes where packages are downloaded; ``layout.BUILD_LOG`` shows how far it is.
+
+    :param recipe: from :func:`recipes.parse`.
+    :raises JailError: with what the builder said last. Nothing is left of a build that failed.
+    """
+    key = recipes.key(recipe)
+    if not exists(key):
+        with locked(key):
+            if not exists(key):
+                _build(key, recipe, confine)
+    return key
+
+
+def exists(key: str) -> bool:
+    """Whether the template is there, and so whole."""
+    return os.path.isdir(tree(key))
+
+
+def describe(key: str) -> dict[str, Any] | None:
+    """``recipe``, ``key``, ``built`` (UTC, ISO 8601) and ``bytes`` on disk; ``None`` when it is not there."""
+    found: dict[str, Any] | None = files.read_json(os.path.join(layout.template(key), _FILE))
+    return found
+
+
+def names() -> list[str]:
+    """The keys of all templates, sorted."""
+    return staging.names(layout.TEMPLATES)
+
+
+def remove(key: str) -> None:
+    """Remove a template; none is fine.
+
+    :raises JailError: when a jail is an overlay of it.
+    """
+    with locked(key):
+        users = records.users(key)
+        if users:
+            raise JailError(f"template {key} is in use by {', '.join(users)}", advice="remove those jails first")
+        staging.remove(layout.TEMPLATES, key)
+
+
+def sweep() -> list[str]:
+    """Clear what killed builds and removals left; the keys that were."""
+    return staging.sweep(layout.TEMPLATES, _LOCK)
+
+
+def _build(key: str, recipe: recipes.Recipe, confine: Confine) -> None:
+    started = time.monotonic()
+    with buildlog.recording(key) as log:
+        log.note(f"I: building {json.dumps(recipe, sort_keys=True)}")
+        with staging.made_whole(layout.TEMPLATES, key, f"template {key} cannot be built") as folder:
+            root = os.path.join(folder, "root")
+            os.mkdir(root)
+            os.chmod(root, 0o755)
+            _BUILDERS[recipe["method"]](recipe, root, confine, log)
+            size = _measure(root)
+            built = datetime.now(timezone.utc).isoformat(timespec="seconds")
+            description = {"recipe": recipe, "key": key, "built": built, "bytes": size}
+            files.write_json(os.path.join(folder, _FILE), description)
+            staging.sync_filesystem(folder)
+        log.note(f"I: built in {time.monotonic() - started:.0f} s, {size >> 20} MiB")
+
+
+def _measure(root: str) -> int:
+    with paths.opened(paths.open_directory(root)) as directory:
+        return paths.disk_usage(directory)

@@ -1,0 +1,116 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: jail_info
+short_description: Tell what is known of jails
+description:
+  - Reports the jails of a host, with values from the kernel for those that run.
+author:
+  - cellblock.jails contributors (@cellblock)
+version_added: 0.1.0
+extends_documentation_fragment:
+  - cellblock.jails.attributes
+  - cellblock.jails.attributes.idempotent
+options:
+  name:
+    description: The jails to report; all of the host if left out. One that is not there is left out of the result.
+    type: list
+    elements: str
+  gather:
+    description:
+      - What to report. V(limits), V(net) and V(state) are the options of the modules of these names; V(rootfs) is
+        the template and how it was made; V(usage) is the memory, CPU time and processes of a running jail; V(size)
+        is the disk space that the jail's own files take, for which they are all visited.
+    type: list
+    elements: str
+    choices: [limits, net, rootfs, state, usage, size]
+    default: [limits, net, rootfs, state, usage]
+"""
+
+EXAMPLES = r"""
+- name: Ask for all jails
+  cellblock.jails.jail_info:
+  register: found
+
+- name: Show the processes of each
+  ansible.builtin.debug:
+    msg: "{{ item.key }} has {{ item.value.usage.processes }} processes"
+  loop: "{{ found.jails | dict2items | selectattr('value.pid') }}"
+"""
+
+RETURN = r"""
+jails:
+  description: What is known, by jail.
+  returned: success
+  type: dict
+  contains:
+    status:
+      description: V(started) or V(stopped).
+      type: str
+      returned: always
+    pid:
+      description: The host's number of the jail's first process.
+      type: int
+      returned: always
+    uptime:
+      description: Seconds since its start.
+      type: float
+      returned: always
+    first_id:
+      description: The host's id of user 0 of the jail.
+      type: int
+      returned: always
+    log:
+      description: The file on the host with what its first process printed.
+      type: str
+      returned: always
+    limits:
+      description: The options of M(cellblock.jails.jail_limits).
+      type: dict
+      returned: when gathered
+    net:
+      description: The options of M(cellblock.jails.jail_net).
+      type: dict
+      returned: when gathered
+    state:
+      description: The options of M(cellblock.jails.jail_state).
+      type: dict
+      returned: when gathered
+    rootfs:
+      description: The options of M(cellblock.jails.jail_rootfs), and the C(template).
+      type: dict
+      returned: when gathered
+    usage:
+      description: C(memory) in bytes, C(pids) (processes and threads), C(processes) and C(cpu_seconds) of a jail
+      that runs.
+      type: dict
+      returned: when gathered
+    size:
+      description: Bytes on disk that are the jail's own.
+      type: int
+      returned: when gathered
+  sample:
+    web1:
+      status: started
+      pid: 4711
+      uptime: 12.5
+      first_id: 268435456
+      log: /var/log/jails/web1.log
+      usage: {memory: 3145728, pids: 3, processes: 3, cpu_seconds: 0.02}
+"""
+
+from ansible_collections.cellblock.jails.plugins.module_utils.module import run_info
+
+
+def main() -> None:
+    """Run the module."""
+    run_info()
+
+
+if __name__ == "__main__":
+    main()

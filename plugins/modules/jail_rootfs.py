@@ -1,0 +1,197 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: jail_rootfs
+short_description: Make and remove the root file systems of jails
+description:
+  - A root file system is a clone of a template, and a template is built once from its recipe (O(method) and its
+    options), however many jails have the same. A build can take minutes; C(tail -F /var/log/jails/build.log) on the
+    host shows how far it is.
+  - A root file system is made once. What would make another one of it is refused, for its files are yours.
+author:
+  - cellblock.jails contributors (@cellblock)
+version_added: 0.1.0
+requirements:
+  - debootstrap, for O(method=debootstrap)
+extends_documentation_fragment:
+  - cellblock.jails.attributes
+  - cellblock.jails.attributes.idempotent
+options:
+  name:
+    description: The jail. Either this or O(jails) is needed.
+    type: str
+  state: &state
+    description:
+      - V(absent) removes the root file system with all that the jail has written; it is refused while the jail runs.
+      - Left out, the same as V(present).
+    type: str
+    choices: [present, absent]
+  method: &method
+    description:
+      - V(debootstrap) installs Debian or a derivative. Packages are verified, and their scripts run confined like a
+        jail.
+      - V(skeleton) makes a minimal tree of O(binaries) from the host and the libraries that they need.
+    type: str
+    choices: [debootstrap, skeleton]
+  suite: &suite
+    description: The suite, such as V(bookworm). Needed by O(method=debootstrap).
+    type: str
+  mirror: &mirror
+    description: The URL of a mirror; left out, the mirror of the host's own package configuration.
+    type: str
+  components: &components
+    description: Components of the suite; V(main) if left out.
+    type: list
+    elements: str
+  variant: &variant
+    description: What debootstrap installs besides O(packages); V(minbase) if left out. V(standard) is debootstrap's
+    own default.
+    type: str
+    choices: [minbase, buildd, standard]
+  packages: &packages
+    description: Packages to install as well.
+    type: list
+    elements: str
+  exclude: &exclude
+    description: Packages to leave out.
+    type: list
+    elements: str
+  keyring: &keyring
+    description: A file on the host with the keys that must have signed the suite; debootstrap's own default if left
+    out.
+    type: path
+  arch: &arch
+    description: The architecture, as dpkg calls it; the host's if left out.
+    type: str
+  binaries: &binaries
+    description: Programs of the host to copy, by name or absolute path. Busybox gets its links. For
+    O(method=skeleton).
+    type: list
+    elements: str
+  trust_group: &trust_group
+    description:
+      - Jails share the files of a template in memory as on disk. A template is shared only within a trust group;
+        V(default) if left out.
+    type: str
+  storage: &storage
+    description:
+      - V(overlay) stores only what the jail writes; V(directory) is a full copy, for file systems that overlayfs
+        cannot use.
+      - V(overlay) if left out.
+    type: str
+    choices: [overlay, directory]
+  jails:
+    description: Many jails in one run.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: The jail.
+        type: str
+        required: true
+      state: *state
+      method: *method
+      suite: *suite
+      mirror: *mirror
+      components: *components
+      variant: *variant
+      packages: *packages
+      exclude: *exclude
+      keyring: *keyring
+      arch: *arch
+      binaries: *binaries
+      trust_group: *trust_group
+      storage: *storage
+"""
+
+EXAMPLES = r"""
+- name: Two jails of one template, which is built once
+  cellblock.jails.jail_rootfs:
+    jails:
+      - {name: web1, method: debootstrap, suite: bookworm, packages: [nginx-light]}
+      - {name: web2, method: debootstrap, suite: bookworm, packages: [nginx-light]}
+
+- name: A jail of nothing but busybox
+  cellblock.jails.jail_rootfs:
+    name: box
+    method: skeleton
+    binaries: [busybox]
+"""
+
+RETURN = r"""
+jails:
+  description: What was done, by jail.
+  returned: always
+  type: dict
+  contains:
+    changed:
+      description: Whether this jail was changed.
+      type: bool
+      returned: always
+    actions:
+      description: Each difference that was found, and how it was removed.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        option:
+          description: The option that differed.
+          type: str
+          returned: always
+        before:
+          description: Its value before, from the kernel where the jail runs.
+          type: raw
+          returned: always
+        after:
+          description: Its value now.
+          type: raw
+          returned: always
+        how:
+          description:
+            - V(live) in the running jail, V(record) for its next start, or V(create), V(remove), V(start), V(stop),
+              V(restart).
+          type: str
+          returned: always
+    restart_required:
+      description: Options that hold from the next start of this jail only.
+      type: list
+      elements: str
+      returned: always
+    degraded:
+      description: Protections that the options of this jail give up.
+      type: list
+      elements: str
+      returned: always
+    failed:
+      description: That this jail could not be converged.
+      type: bool
+      returned: when it failed
+    msg:
+      description: Why.
+      type: str
+      returned: when it failed
+  sample:
+    web1:
+      changed: true
+      actions:
+        - {option: state, before: absent, after: present, how: create}
+      restart_required: []
+      degraded: []
+"""
+
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import rootfs
+from ansible_collections.cellblock.jails.plugins.module_utils.module import run
+
+
+def main() -> None:
+    """Run the module."""
+    run(rootfs.FACET)
+
+
+if __name__ == "__main__":
+    main()
