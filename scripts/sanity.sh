@@ -27,6 +27,7 @@ echo 'import ensurepip; ensurepip.bootstrap()' >"$home/.ansible/test/cache/get_p
 # switched on, which is seldom all that it has, so ask it for all and put the real ones first.
 PYENV_VERSION=$(pyenv versions --bare 2>/dev/null | paste -sd :) || true
 bin=$cache/bin
+rm -rf "$bin"
 mkdir -p "$bin"
 for version in 3.9 3.10 3.11 3.12 3.13; do
     python=$(PYENV_VERSION=$PYENV_VERSION "python$version" -c 'import sys; print(sys.executable)' 2>/dev/null) || continue

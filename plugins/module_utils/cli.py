@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, cellblock.jails contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``jail``: jails by hand, on the host."""
+"""``jail``: jails by hand, on the host.
+
+What a command needs is imported where it is needed: ``jail exec`` has to be quick, and needs the least.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,7 @@ from typing import Any, Callable
 
 from . import files, layout
 from .errors import JailError
-from .jail import enter, info, live, policy, purge, start, stop
-from .jail.options import check_name
+from .jail import enter, live, names, policy
 
 _COLUMNS = ("NAME", "STATUS", "PID", "PROCESSES", "MEMORY", "ADDRESSES", "TEMPLATE")
 
@@ -76,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _name(text: str) -> str:
     try:
-        return check_name(text)
+        return names.check(text)
     except JailError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
@@ -98,6 +100,8 @@ def _variable(text: str) -> tuple[str, str]:
 
 
 def _ls(options: argparse.Namespace) -> int:
+    from .jail import info
+
     found = {name: info.gather(name, ("rootfs", "net", "usage", "limits", "state")) for name in info.names()}
     if options.json:
         print(json.dumps(found, indent=2))
@@ -125,6 +129,8 @@ def _row(name: str, jail: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _start(options: argparse.Namespace) -> int:
+    from .jail import start
+
     with files.locked(f"jail-{options.name}"):
         if live.find(options.name) is None:
             start.start(options.name)
@@ -132,12 +138,16 @@ def _start(options: argparse.Namespace) -> int:
 
 
 def _stop(options: argparse.Namespace) -> int:
+    from .jail import stop
+
     with files.locked(f"jail-{options.name}"):
         stop.stop_as_desired(options.name)
     return 0
 
 
 def _restart(options: argparse.Namespace) -> int:
+    from .jail import start, stop
+
     with files.locked(f"jail-{options.name}"):
         stop.stop_as_desired(options.name)
         start.start(options.name)
@@ -166,6 +176,8 @@ def _terminal_type() -> dict[str, str]:
 
 
 def _log(options: argparse.Namespace) -> int:
+    from .jail import info
+
     if options.name not in info.names():
         raise JailError("there is no such jail on this host")
     try:
@@ -178,6 +190,8 @@ def _log(options: argparse.Namespace) -> int:
 
 
 def _purge(_options: argparse.Namespace) -> int:
+    from .jail import purge
+
     purge.purge()
     return 0
 

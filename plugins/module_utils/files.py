@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import layout
+from .errors import JailError
 
 
 def make_private_directory(path: str) -> None:
@@ -21,10 +22,12 @@ def make_private_directory(path: str) -> None:
 
 
 def write_bytes(path: str, content: bytes) -> None:
-    """Replace a file: temporary name, fsync(2), rename(2), fsync of the directory. A reader sees the old or the new
-    one."""
+    """Replace a file: temporary name, fsync(2), rename(2), fsync of the directory. A reader sees the old or the new one.
+
+    Two writers of one file need a lock.
+    """
     make_private_directory(os.path.dirname(path))
-    temporary = f"{path}.{os.getpid()}.new"
+    temporary = f"{path}.new"
     with open(temporary, "wb", opener=_private) as file:
         file.write(content)
         file.flush()
@@ -47,22 +50,45 @@ def _private(path: str, flags: int) -> int:
 
 
 def read_json(path: str) -> Any:
-    """What :func:`write_json` wrote; ``None`` when the file is not there."""
+    """What :func:`write_json` wrote; ``None`` when the file is not there.
+
+    :raises JailError: when it holds something else.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)
     except FileNotFoundError:
         return None
+    except ValueError as error:
+        raise JailError(f"{path} is damaged ({error})", advice="put a good copy back, or remove it") from error
 
 
 @contextlib.contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Hold the lock ``name`` for a ``with`` block; whoever comes second waits. The kernel drops it with the
-    process."""
-    make_private_directory(layout.LOCKS)
-    descriptor = os.open(os.path.join(layout.LOCKS, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Hold the lock ``name`` for a ``with`` block; whoever comes second waits. The kernel drops it with the process."""
+    descriptor = _open_lock(name)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked_if_free(name: str) -> Iterator[bool]:
+    """Like :func:`locked` without waiting: gives whether we hold it."""
+    descriptor = _open_lock(name)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+def _open_lock(name: str) -> int:
+    make_private_directory(layout.LOCKS)
+    return os.open(os.path.join(layout.LOCKS, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

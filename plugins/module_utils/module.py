@@ -6,6 +6,7 @@ results."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -68,9 +69,12 @@ def _run(facet: Facet, name: Mapping[str, Any]) -> None:
         mutually_exclusive=[("name", "jails")],
         supports_check_mode=True,
     )
-    if not module.check_mode:
-        runtime.install()
-    outcomes = converge(facet, _wishes(module.params), module.check_mode)
+    try:
+        if not module.check_mode:
+            runtime.install()
+        outcomes = converge(facet, _wishes(module.params), module.check_mode)
+    except (JailError, OSError) as error:
+        module.fail_json(msg=str(error))
     result = _result(facet, outcomes)
     failures = [f"{jail}: {outcome.error}" for jail, outcome in outcomes.items() if outcome.error]
     if failures:
@@ -121,20 +125,16 @@ def _words(facet: Facet, option: str, value: Any) -> Any:
     return row.show(value) if row else value
 
 
-def _diff(facet: Facet, name: str, actions: Sequence[Action]) -> dict[str, Any]:
+def _diff(facet: Facet, name: str, actions: Sequence[Action]) -> dict[str, str]:
     shown = [_shown(facet, action) for action in actions]
     header = f"{name} ({facet.name})"
     return {
         "before_header": header,
         "after_header": header,
-        "before": _lines((item["option"], item["before"], None) for item in shown),
-        "after": _lines((item["option"], item["after"], item["how"]) for item in shown),
+        "before": "".join(f"{item['option']}: {_text(item['before'])}\n" for item in shown),
+        "after": "".join(f"{item['option']}: {_text(item['after'])}  ({item['how']})\n" for item in shown),
     }
 
 
-def _lines(items: Any) -> str:
-    return "".join(f"{option}: {value}{_by(how)}\n" for option, value, how in items)
-
-
-def _by(how: str | None) -> str:
-    return f"  ({how})" if how else ""
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, indent=2, sort_keys=True)

@@ -1,13 +1,29 @@
 # Copyright: (c) 2026, cellblock.jails contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rootfs layer against the real kernel, as root: builds, copies, kills, full disks, hostile trees."""
+"""The rootfs layer against the real kernel, as root: builds, copies, kills, full disks, hostile trees.
+
+Nothing is faked but the launcher, for which :func:`confine_stand_in` stands. The tests marked ``network`` download packages.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import random
+import re
+import shutil
+import signal
+import socket
 import stat
+import subprocess
+import time
+from pathlib import Path
 
+import pytest
+from ansible_collections.cellblock.jails.plugins.module_utils import files, layout
+from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import (
     capabilities,
     idmap,
@@ -16,6 +32,18 @@ from ansible_collections.cellblock.jails.plugins.module_utils.kernel import (
     paths,
     process,
 )
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import (
+    buildlog,
+    debootstrap,
+    hostapt,
+    hosttools,
+    intree,
+    recipes,
+    storage,
+    templates,
+)
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 FIRST_ID = 1_000_000_000
 # The bounding set of a default jail, from ISOLATION.md.
@@ -99,3 +127,710 @@ def _sys() -> int:
         mount = mounts.clone(sys)
     mounts.set_attributes(mount, mounts.RDONLY)
     return mount
+
+
+# The world that each test gets, and what it looks at.
+
+
+@pytest.fixture(autouse=True)
+def host(tmp_path, monkeypatch):
+    """A host of our own below ``tmp_path``; and the children of a killed child come to us, so that we see them."""
+    places = {
+        "LIB": "lib",
+        "TEMPLATES": "lib/templates",
+        "STORAGE": "lib/jails",
+        "LOCKS": "run/.locks",
+        "LOG": "log",
+        "BUILD_LOG": "log/build.log",
+    }
+    for name, place in places.items():
+        monkeypatch.setattr(layout, name, str(tmp_path / place))
+    process.adopt_orphans(True)
+    yield tmp_path
+    process.adopt_orphans(False)
+    assert not children(), "a test left processes behind"
+
+
+SKELETON = recipes.parse({"method": "skeleton", "binaries": ["busybox", "bash"]})
+
+
+def never(tree, command, output):
+    raise AssertionError(f"{command} must not run")
+
+
+def children():
+    with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+        return [int(pid) for pid in file.read().split()]
+
+
+def command_line(pid):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return "(gone)"
+
+
+def wait_for_no_children(seconds=5.0):
+    """Reap all that was orphaned; how long it took until nobody was left."""
+    started = time.monotonic()
+    while children():
+        assert time.monotonic() < started + seconds, f"still there: {[command_line(pid) for pid in children()]}"
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(-1, os.WNOHANG)
+        time.sleep(0.001)
+    return time.monotonic() - started
+
+
+def in_another_process(action):
+    """Run ``action`` in a process of its own, as a second play would; its pid. Status 0 means that it came to its end."""
+    return process.fork(action)
+
+
+def kill_at_random(action, longest):
+    """Start ``action`` in a process of its own and SIGKILL that one process at a random moment; whether it was hit."""
+    pid = in_another_process(action)
+    time.sleep(random.uniform(0, longest))
+    os.kill(pid, signal.SIGKILL)
+    return process.wait(pid) == 128 + signal.SIGKILL
+
+
+def dot_names(directory):
+    return [name for name in os.listdir(directory) if name.startswith(".")] if os.path.isdir(directory) else []
+
+
+def log_lines():
+    return Path(layout.BUILD_LOG).read_text(encoding="utf-8").splitlines()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A function that mounts a small ext4 on a directory; its size is in MiB."""
+    mounted = []
+
+    def make(directory, size):
+        image = tmp_path / f"disk{len(mounted)}.img"
+        with open(image, "wb") as file:
+            file.truncate(size << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True)
+        os.makedirs(directory, exist_ok=True)
+        subprocess.run(["mount", "-o", "loop", str(image), directory], check=True)
+        mounted.append(directory)
+
+    yield make
+    for directory in mounted:
+        subprocess.run(["umount", directory], check=True)
+
+
+# Programs of the host.
+
+
+def test_a_program_gets_a_clean_place(monkeypatch):
+    monkeypatch.setenv("SECRET", "x")
+    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
+    leak = os.open("/etc/passwd", os.O_RDONLY)
+    os.set_inheritable(leak, True)
+    script = "env; pwd; umask; echo $$; ls /proc/self/fd; cat; kill -0 $PPID || echo alone; exit 7"
+    status, text = hosttools.output_of(["/bin/sh", "-c", script])
+    os.close(leak)
+    assert status == 7
+    lines = text.split("\n")
+    environment = {line for line in lines if "=" in line}
+    assert {line.partition("=")[0] for line in environment} == {"PATH", "HOME", "LC_ALL", "http_proxy", "PWD"}
+    assert lines[len(environment) : len(environment) + 3] == ["/", "0022", "1"]
+    # 3 is the directory that ls itself reads
+    assert re.search(r"\n0\n1\n2\n3\n(?!4)", text)
+
+
+def test_a_program_that_cannot_be_started_says_why():
+    status, text = hosttools.output_of(["/nonexistent/program"])
+    assert (status, "No such file or directory" in text) == (127, True)
+
+
+def test_a_signal_counts_as_in_a_shell():
+    assert hosttools.output_of(["/bin/sh", "-c", "sh -c 'kill -9 $$'; exit $?"])[0] == 128 + 9
+
+
+def test_mounts_of_a_program_are_its_own(tmp_path):
+    status, text = hosttools.output_of(["/bin/mount", "-t", "tmpfs", "none", str(tmp_path)])
+    assert (status, text) == (0, "")
+    assert not os.path.ismount(tmp_path)
+
+
+def test_what_a_program_leaves_running_is_gone_when_it_returns(tmp_path):
+    mark = tmp_path / "mark"
+    script = f"for i in 1 2 3; do setsid sh -c 'while :; do echo >> {mark}; done' & done; sleep 0.1; exit 3"
+    assert hosttools.output_of(["/bin/sh", "-c", script])[0] == 3
+    size = mark.stat().st_size
+    time.sleep(0.05)
+    assert mark.stat().st_size == size > 0
+
+
+FOREST = (
+    "for i in 1 2 3; do setsid sh -c 'trap \"\" HUP TERM INT; sleep 1000 & while :; do :>$0/$$; done' {} & done; wait"
+)
+
+
+@pytest.mark.parametrize("_attempt", range(20))
+def test_killed_we_take_all_descendants_along(tmp_path, _attempt):
+    """And the lock that we held is free only when the last of them is gone."""
+
+    def work():
+        with files.locked("forest"):
+            hosttools.output_of(["/bin/sh", "-c", FOREST.format(tmp_path)])
+
+    assert kill_at_random(work, 0.15)
+    with files.locked("forest"):
+        assert not [pid for pid in children() if "sleep" in command_line(pid) or "trap" in command_line(pid)]
+    assert wait_for_no_children() < 1
+
+
+def test_killed_guard_takes_all_descendants_along(tmp_path):
+    pid = in_another_process(lambda: hosttools.output_of(["/bin/sh", "-c", FOREST.format(tmp_path)]))
+    while not list(tmp_path.glob("[0-9]*")):
+        time.sleep(0.01)
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        guard = int(file.read())
+    os.kill(guard, signal.SIGKILL)
+    process.wait(pid)
+    wait_for_no_children()
+
+
+def test_an_interrupt_ends_the_program_before_it_goes_on(tmp_path):
+    """Ctrl-C: what clears up afterwards must not meet a writer."""
+
+    def work():
+        signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        try:
+            hosttools.output_of(["/bin/sh", "-c", FOREST.format(tmp_path)])
+        except KeyboardInterrupt:
+            os._exit(0 if not children() else 1)
+        os._exit(2)
+
+    assert process.wait(in_another_process(work)) == 0
+
+
+# The log.
+
+
+def test_every_line_is_marked_and_harmless():
+    with buildlog.recording("one") as log:
+        os.write(log.descriptor, b"\x1b[2Jhidden\r\nhalf ")
+        os.write(log.descriptor, b"a line\n\n" + b"x" * 5000 + b"\xff\xc2\x9b31m\nend")
+    lines = log_lines()
+    assert lines[:2] == ["[one] ?[2Jhidden", "[one] half a line"]
+    assert lines[-1] == "[one] end"
+    assert all(line.startswith("[one] ") and line.isprintable() and len(line) < 2100 for line in lines)
+    assert stat.S_IMODE(os.stat(layout.BUILD_LOG).st_mode) == 0o640
+
+
+def test_two_builds_at_once_keep_their_lines_whole():
+    def write(label):
+        with buildlog.recording(label) as log:
+            for number in range(500):
+                log.note(f"{label} says {number}")
+
+    pids = [in_another_process(lambda label=label: write(label)) for label in ("a", "b")]
+    assert [process.wait(pid) for pid in pids] == [0, 0]
+    lines = log_lines()
+    for label in ("a", "b"):
+        expected = [f"[{label}] {label} says {number}" for number in range(500)]
+        assert [line for line in lines if line.startswith(f"[{label}]")] == expected
+
+
+def test_the_log_shows_lines_as_they_come():
+    with buildlog.recording("live") as log:
+        log.note("now")
+        deadline = time.monotonic() + 2
+        while "[live] now" not in log_lines():
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+
+
+def test_a_failure_quotes_what_matters():
+    with buildlog.recording("x") as log:
+        log.note("I: progress\nE: the cause\nnoise\nlast words")
+        error = log.failure("it failed", "do this")
+    assert str(error) == (
+        "it failed: E: the cause | noise | last words; do this; "
+        f"all of it is in {layout.BUILD_LOG}, in lines that begin with [x]"
+    )
+
+
+def test_a_full_disk_in_the_words_of_a_program_is_that_of_a_system_call():
+    with buildlog.recording("x") as log:
+        log.note("tar: ./usr: Cannot mkdir: No space left on device")
+        error = log.failure("it failed")
+    assert isinstance(error, OSError)
+    assert error.errno == errno.ENOSPC
+
+
+# Skeletons.
+
+
+def test_a_skeleton_runs_confined():
+    key = templates.ensure(SKELETON, never)
+    script = "id -u; ls /; echo $((6*7)) | tee /tmp/x; hostname >/dev/null; bash -c 'echo $BASH_VERSION' | cut -c1"
+    with paths.opened(os.memfd_create("said")) as said:
+        assert confine_stand_in(templates.tree(key), ["/bin/sh", "-c", script], said) == 0
+        text = os.pread(said, 1 << 16, 0).decode()
+    assert text.split() == ["0", *sorted(os.listdir(templates.tree(key))), "42", "5"]
+    assert os.stat(f"{templates.tree(key)}/tmp/x").st_uid == 0, "owners on disk begin at 0"
+
+
+def test_what_a_skeleton_holds():
+    key = templates.ensure(SKELETON, never)
+    root = Path(templates.tree(key))
+    for name, mode in {"": 0o755, "dev": 0o755, "proc": 0o555, "sys": 0o555, "tmp": 0o1777, "root": 0o700}.items():
+        found = os.lstat(root / name)
+        assert stat.S_ISDIR(found.st_mode)
+        assert stat.S_IMODE(found.st_mode) == mode, name
+    assert os.readlink(root / "bin") == "usr/bin"
+    assert os.readlink(root / "usr/bin/ls").endswith("/busybox")
+    assert not os.path.islink(root / "usr/bin/bash"), "an applet's link must not replace a program that was asked for"
+    assert not os.listdir(root / "dev")
+    assert (root / "etc/machine-id").read_bytes() == b""
+    assert stat.S_IMODE(os.stat(layout.template(key)).st_mode) == 0o700
+    description = templates.describe(key)
+    assert description["recipe"] == SKELETON
+    assert description["key"] == key
+    used = int(subprocess.run(["du", "-s", "-B1", str(root)], check=True, capture_output=True).stdout.split()[0])
+    assert description["bytes"] == used
+
+
+def test_a_program_that_the_host_lacks_is_named():
+    recipe = recipes.parse({"method": "skeleton", "binaries": ["no-such-program"]})
+    with pytest.raises(JailError, match="binaries: the host has no program no-such-program"):
+        templates.ensure(recipe, never)
+    assert templates.names() == dot_names(layout.TEMPLATES) == []
+
+
+def test_umask_of_the_caller_does_not_show():
+    before = os.umask(0o077)
+    try:
+        key = templates.ensure(SKELETON, never)
+        storage.create("one", "directory", key)
+    finally:
+        os.umask(before)
+    for root in (Path(templates.tree(key)), Path(storage.describe("one").writable)):
+        for name in ("", "usr", "usr/bin", "usr/lib", "var/log"):
+            assert stat.S_IMODE(os.stat(root / name).st_mode) == 0o755
+
+
+# Templates: once, whole, or not at all.
+
+
+def test_a_template_that_is_there_is_left_alone():
+    key = templates.ensure(SKELETON, never)
+    before = os.stat(templates.tree(key)).st_ino
+    lines = len(log_lines())
+    assert templates.ensure(SKELETON, never) == key
+    assert os.stat(templates.tree(key)).st_ino == before
+    assert len(log_lines()) == lines
+
+
+def test_two_at_once_build_once():
+    pids = [in_another_process(lambda: templates.ensure(SKELETON, never)) for _ in range(4)]
+    assert [process.wait(pid) for pid in pids] == [0] * 4
+    assert len([line for line in log_lines() if "I: building" in line]) == 1
+    assert templates.names() == [recipes.key(SKELETON)]
+
+
+def test_killed_at_any_moment_the_next_build_converges():
+    longest = 0.3
+    hits = sum(kill_at_random(lambda: templates.ensure(SKELETON, never), longest) for _ in range(40))
+    wait_for_no_children()
+    assert hits
+    key = templates.ensure(SKELETON, never)
+    assert dot_names(layout.TEMPLATES) == []
+    assert set(os.listdir(layout.template(key))) == {"root", "template.json"}
+    status, text = hosttools.output_of(["/usr/sbin/chroot", templates.tree(key), "/bin/sh", "-c", "echo whole"])
+    assert (status, text) == (0, "whole\n")
+
+
+def test_sweeping_spares_what_is_being_made():
+    for name in (".new-dead-1", ".old-dead-2", ".new-alive-3"):
+        os.makedirs(f"{layout.TEMPLATES}/{name}/root/usr")
+
+    def work():
+        with templates.locked("alive-3"):
+            time.sleep(60)
+
+    pid = in_another_process(work)
+    try:
+        while not os.path.exists(f"{layout.LOCKS}/template-alive-3"):
+            time.sleep(0.01)
+        time.sleep(0.05)
+        assert templates.sweep() == ["dead-1", "dead-2"]
+        assert dot_names(layout.TEMPLATES) == [".new-alive-3"]
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        process.wait(pid)
+    assert templates.sweep() == ["alive-3"]
+
+
+def test_a_template_in_use_stays():
+    key = templates.ensure(SKELETON, never)
+    storage.create("thin", "overlay", key)
+    storage.create("full", "directory", key)
+    with pytest.raises(JailError, match="in use by thin;"):
+        templates.remove(key)
+    storage.remove("thin")
+    templates.remove(key)
+    templates.remove(key)
+    assert templates.names() == []
+    assert storage.describe("full").template == key
+
+
+def test_names_that_would_reach_out_are_refused():
+    for name in ("", ".", "..", "../x", "a/b", ".new-x"):
+        with pytest.raises(ValueError, match="cannot be a name"):
+            templates.remove(name)
+
+
+# Storage.
+
+
+def odd_files(root):
+    """A tree with everything that a copy can lose."""
+    os.chown(root, 0, 7)
+    os.chmod(root, 0o1775)
+    os.makedirs(root / "odd")
+    (root / "odd/one").write_bytes(b"linked")
+    os.link(root / "odd/one", root / "odd/two")
+    os.symlink("/etc/shadow", root / "odd/link")
+    os.mkfifo(root / "odd/fifo")
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(os.path.relpath(root / "odd/socket"))
+    with open(root / "odd/sparse", "wb") as file:
+        file.truncate(64 << 20)
+        file.write(b"x")
+    (root / "odd/owned").write_bytes(b"")
+    os.chown(root / "odd/owned", 1000, 65535)
+    os.chmod(root / "odd/owned", 0o6755)
+    os.setxattr(root / "odd/owned", "user.note", b"kept")
+    os.setxattr(root / "odd/one", "security.capability", bytes.fromhex("0100000200200000000000000000000000000000"))
+    # An access ACL (acl(5)): version 2; user::rw-, user:1234:r--, group::r--, mask::r--, other::---
+    entries = [(1, 6, 0xFFFFFFFF), (2, 4, 1234), (4, 4, 0xFFFFFFFF), (0x10, 4, 0xFFFFFFFF), (0x20, 0, 0xFFFFFFFF)]
+    acl = b"\2\0\0\0" + b"".join(
+        tag.to_bytes(2, "little") + bits.to_bytes(2, "little") + who.to_bytes(4, "little") for tag, bits, who in entries
+    )
+    os.setxattr(root / "odd/two", "system.posix_acl_access", acl)
+    os.utime(root / "odd/one", ns=(10**18, 10**18))
+
+
+def facts(root):
+    found = {}
+    inodes = {}
+    for folder, directories, plain in os.walk(root):
+        for name in [".", *directories, *plain]:
+            path = os.path.join(folder, name)
+            status = os.lstat(path)
+            xattrs = {
+                key: os.getxattr(path, key, follow_symlinks=False) for key in os.listxattr(path, follow_symlinks=False)
+            }
+            first = inodes.setdefault(status.st_ino, os.path.relpath(path, root)) if status.st_nlink > 1 else None
+            found[os.path.relpath(path, root)] = (
+                *(status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns),
+                *(os.readlink(path) if os.path.islink(path) else None, xattrs),
+                *((status.st_size, first) if not stat.S_ISDIR(status.st_mode) else ()),
+            )
+    return found
+
+
+def test_a_copy_loses_nothing():
+    key = templates.ensure(SKELETON, never)
+    tree = Path(templates.tree(key))
+    odd_files(tree)
+    storage.create("one", "directory", key)
+    found = storage.describe("one")
+    assert (found.kind, found.template, found.work, found.lower) == ("directory", key, None, None)
+    assert facts(found.writable) == facts(tree)
+    assert os.lstat(f"{found.writable}/odd/sparse").st_blocks * 512 < 1 << 20
+    (Path(found.writable) / "odd/one").write_bytes(b"changed")
+    assert (tree / "odd/one").read_bytes() == b"linked"
+    assert storage.bytes_used("one") >= templates.describe(key)["bytes"]
+
+
+def test_an_overlay_begins_empty_and_looks_like_the_template():
+    key = templates.ensure(SKELETON, never)
+    odd_files(Path(templates.tree(key)))
+    storage.create("one", "overlay", key)
+    found = storage.describe("one")
+    assert (found.kind, found.lower) == ("overlay", templates.tree(key))
+    upper, tree = os.stat(found.writable), os.stat(found.lower)
+    assert (upper.st_mode, upper.st_uid, upper.st_gid) == (tree.st_mode, tree.st_uid, tree.st_gid)
+    assert os.listdir(found.writable) == os.listdir(found.work) == []
+    assert storage.names() == ["one"]
+    before = storage.bytes_used("one")
+    (Path(found.writable) / "data").write_bytes(b"x" * (1 << 20))
+    os.link(Path(found.writable) / "data", Path(found.writable) / "again")
+    assert storage.bytes_used("one") - before == 1 << 20
+
+
+def test_storage_that_cannot_be_made():
+    key = templates.ensure(SKELETON, never)
+    with pytest.raises(JailError, match="template nothing-00 is not there"):
+        storage.create("one", "overlay", "nothing-00")
+    storage.create("one", "overlay", key)
+    with pytest.raises(JailError, match="there is storage in .*/one already"):
+        storage.create("one", "directory", key)
+    assert storage.describe("one").kind == "overlay"
+    assert storage.describe("two") is None
+    assert storage.bytes_used("two") == 0
+    storage.remove("two")
+
+
+def test_a_killed_copy_leaves_nothing_that_counts():
+    key = templates.ensure(SKELETON, never)
+    for number in range(3000):
+        folder = Path(templates.tree(key)) / f"opt/{number % 50}"
+        folder.mkdir(exist_ok=True)
+        (folder / str(number)).write_bytes(b"x" * 20000)
+    expected = facts(templates.tree(key))
+    hits = 0
+    for _ in range(15):
+        hits += kill_at_random(lambda: storage.create("one", "directory", key), 0.25)
+        if storage.describe("one"):
+            assert facts(storage.describe("one").writable) == expected
+            storage.remove("one")
+    assert hits
+    wait_for_no_children()
+    storage.create("one", "directory", key)
+    assert facts(storage.describe("one").writable) == expected
+    assert dot_names(layout.STORAGE) == []
+
+
+def test_a_killed_removal_is_finished_by_the_next():
+    key = templates.ensure(SKELETON, never)
+    for _ in range(10):
+        storage.create("one", "directory", key)
+        kill_at_random(lambda: storage.remove("one"), 0.02)
+        wait_for_no_children()
+        assert storage.describe("one") is None or facts(storage.describe("one").writable) == facts(templates.tree(key))
+        storage.remove("one")
+        assert os.listdir(layout.STORAGE) == []
+
+
+# Full disks.
+
+
+def test_a_template_that_does_not_fit(small_disk):
+    small_disk(layout.TEMPLATES, 4)
+    with pytest.raises(JailError) as caught:
+        templates.ensure(SKELETON, never)
+    message = str(caught.value)
+    assert "No space left on device" in message
+    assert f"the ext4 file system mounted on {layout.TEMPLATES} has 0 of" in message
+    assert "free some space" in message
+    assert os.listdir(layout.TEMPLATES) == ["lost+found"]
+
+
+def test_a_template_that_has_too_many_files():
+    os.makedirs(layout.TEMPLATES)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=60", "none", layout.TEMPLATES], check=True)
+    try:
+        with pytest.raises(JailError, match=r"tmpfs file system .* and 0 of 60 inodes left"):
+            templates.ensure(SKELETON, never)
+        assert os.listdir(layout.TEMPLATES) == []
+        subprocess.run(["mount", "-o", "remount,nr_inodes=10000", layout.TEMPLATES], check=True)
+        assert templates.ensure(SKELETON, never) == recipes.key(SKELETON)
+    finally:
+        subprocess.run(["umount", layout.TEMPLATES], check=True)
+
+
+def test_a_copy_that_does_not_fit(small_disk):
+    key = templates.ensure(SKELETON, never)
+    small_disk(layout.STORAGE, 4)
+    with pytest.raises(JailError) as caught:
+        storage.create("one", "directory", key)
+    assert f"the ext4 file system mounted on {layout.STORAGE} has 0 of" in str(caught.value)
+    assert os.listdir(layout.STORAGE) == ["lost+found"]
+    storage.create("two", "overlay", key)
+
+
+# Hostile trees.
+
+
+@pytest.fixture
+def canary(tmp_path):
+    """Files outside the tree; the fixture sees to it that they are as they were."""
+    outside = tmp_path / "outside"
+    for name in ("hostname", "resolv.conf", "machine-id", "ssh/ssh_host_rsa_key", "apt/sources.list", "archives/x.deb"):
+        path = outside / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("canary")
+    before = facts(outside)
+    yield outside
+    assert facts(outside) == before
+
+
+def hostile_tree(root, canary):
+    root.mkdir(parents=True)
+    up = "/".join([".."] * 20)
+    for name in ("proc", "sys", "run"):
+        os.symlink(canary, root / name)
+    os.mkfifo(root / "dev")
+    for folder in ("etc", "var/lib/dbus", "var/lib/systemd", "var/cache/apt"):
+        (root / folder).mkdir(parents=True)
+    os.symlink(f"{up}{canary}/hostname", root / "etc/hostname")
+    os.mkfifo(root / "etc/resolv.conf")
+    os.symlink(canary / "machine-id", root / "etc/machine-id")
+    os.symlink(canary / "ssh", root / "etc/ssh")
+    os.symlink(f"{up}{canary}/apt", root / "etc/apt")
+    os.symlink(canary / "archives", root / "var/cache/apt/archives")
+    os.symlink("/proc/self/root", root / "var/lib/apt")
+    os.symlink(canary, root / "tmp")
+    os.symlink("/proc/self/cwd", root / "debootstrap")
+
+
+def test_cleaning_a_hostile_tree_stays_in_it(tmp_path, canary):
+    root = tmp_path / "tree"
+    hostile_tree(root, canary)
+    with paths.opened(paths.open_directory(str(root))) as descriptor:
+        debootstrap._clean(descriptor)
+        with pytest.raises(OSError, match="apt"):  # the link leads nowhere inside
+            paths.write_file(descriptor, "etc/apt/sources.list", b"deb")
+    for name in ("proc", "sys", "dev", "run"):
+        assert stat.S_ISDIR(os.lstat(root / name).st_mode)
+        assert os.listdir(root / name) == []
+    assert sorted(os.listdir(root / "etc")) == ["apt", "machine-id", "ssh"]
+    assert stat.S_ISREG(os.lstat(root / "etc/machine-id").st_mode)
+
+
+def test_a_tree_whose_etc_is_a_link_out(tmp_path, canary):
+    root = tmp_path / "tree"
+    root.mkdir()
+    os.symlink(canary, root / "etc")
+    with paths.opened(paths.open_directory(str(root))) as descriptor:
+        with pytest.raises(FileNotFoundError):
+            intree.forget_identity(descriptor)
+        intree.make_mount_points(descriptor)
+
+
+def test_removing_follows_no_link(canary):
+    key = templates.ensure(SKELETON, never)
+    hostile_tree(Path(templates.tree(key)) / "opt/hostile", canary)
+    storage.create("one", "directory", key)
+    storage.create("two", "overlay", key)
+    hostile_tree(Path(storage.describe("two").writable) / "hostile", canary)
+    storage.bytes_used("one")
+    storage.bytes_used("two")
+    storage.remove("one")
+    storage.remove("two")
+    templates.remove(key)
+    assert os.listdir(layout.STORAGE) == os.listdir(layout.TEMPLATES) == []
+
+
+def test_removing_enters_no_mount(canary):
+    key = templates.ensure(SKELETON, never)
+    storage.create("one", "directory", key)
+    place = f"{storage.describe('one').writable}/mnt"
+    subprocess.run(["mount", "--bind", str(canary), place], check=True)
+    try:
+        with pytest.raises(JailError, match="one cannot be removed"):
+            storage.remove("one")
+        assert storage.describe("one") is None
+    finally:
+        subprocess.run(["umount", "-l", f"{layout.STORAGE}/.old-one/root/mnt"], check=True)
+    storage.remove("one")
+    assert os.listdir(layout.STORAGE) == []
+
+
+# debootstrap.
+
+needs_debootstrap = pytest.mark.skipif(not shutil.which("debootstrap"), reason="debootstrap is not installed")
+
+
+def host_mirror():
+    try:
+        return hostapt.mirror()
+    except JailError as error:
+        pytest.skip(f"no mirror: {error}")
+
+
+@needs_debootstrap
+def test_an_unknown_suite_names_similar_ones():
+    recipe = recipes.parse({"method": "debootstrap", "suite": "bokworm", "mirror": "http://127.0.0.1:9/debian"})
+    with pytest.raises(JailError, match=r"suite: .* does not know bokworm; .*bookworm"):
+        templates.ensure(recipe, never)
+
+
+@needs_debootstrap
+def test_a_suite_whose_archive_nobody_would_verify_is_refused():
+    recipe = recipes.parse({"method": "debootstrap", "suite": "hoary", "mirror": "http://127.0.0.1:9/ubuntu"})
+    with pytest.raises(JailError, match="keyring: debootstrap names no keyring for hoary"):
+        templates.ensure(recipe, never)
+
+
+@needs_debootstrap
+def test_a_dead_mirror_is_told_with_the_reason():
+    recipe = recipes.parse({"method": "debootstrap", "suite": "bookworm", "mirror": "http://127.0.0.1:9/debian"})
+    with pytest.raises(JailError) as caught:
+        templates.ensure(recipe, never)
+    message = str(caught.value)
+    assert "E: Failed getting release file http://127.0.0.1:9/debian/dists/bookworm/Release" in message
+    assert "Connection refused" in message
+    assert layout.BUILD_LOG in message
+    assert os.listdir(layout.TEMPLATES) == []
+
+
+@needs_debootstrap
+def test_a_signature_by_another_key_is_refused(tmp_path):
+    host_mirror()
+    (tmp_path / "empty.gpg").write_bytes(b"")
+    recipe = recipes.parse({"method": "debootstrap", "suite": "bookworm", "keyring": str(tmp_path / "empty.gpg")})
+    with pytest.raises(JailError, match="E: Release signed by unknown key"):
+        templates.ensure(recipe, never)
+
+
+@needs_debootstrap
+def test_a_killed_first_stage_leaves_no_process():
+    host_mirror()
+    recipe = recipes.parse({"method": "debootstrap", "suite": "bookworm"})
+    for _ in range(4):
+        assert kill_at_random(lambda: templates.ensure(recipe, never), 6)
+        assert wait_for_no_children() < 2
+    assert templates.sweep() in ([], [recipes.key(recipe)])
+    assert os.listdir(layout.TEMPLATES) == []
+
+
+@needs_debootstrap
+def test_debian_is_built_without_mknod_mount_and_network(monkeypatch):
+    mirror = host_mirror()
+    packages = ["iputils-ping", "nginx-light", "openssh-server"]
+    recipe = recipes.parse({"method": "debootstrap", "suite": "bookworm", "packages": packages})
+    # The caches of other tests are empty; this one keeps its own, to show that a second template needs few downloads.
+    key = templates.ensure(recipe, confine_stand_in)
+    root = Path(templates.tree(key))
+    assert owners_on_disk(root) <= set(range(65536))
+    for name in ("proc", "sys", "dev", "run", "tmp", "var/cache/apt/archives", "var/lib/apt/lists"):
+        assert stat.S_ISDIR(os.lstat(root / name).st_mode)
+        assert os.listdir(root / name) == [], name
+    assert not any(os.path.lexists(root / name) for name in ("debootstrap", "etc/hostname", "etc/resolv.conf"))
+    assert not list((root / "etc/ssh").glob("ssh_host_*"))
+    assert (root / "etc/machine-id").read_bytes() == b""
+    assert (root / "etc/apt/sources.list").read_text().startswith(f"deb {mirror} bookworm main\n")
+    assert os.getxattr(root / "usr/bin/ping", "security.capability")
+    # dpkg finds nothing half configured, and the programs run
+    with paths.opened(os.memfd_create("said")) as said:
+        script = "dpkg --audit; dpkg-query -W -f '${db:Status-Abbrev}\\n' | sort -u; nginx -v"
+        assert confine_stand_in(str(root), ["/bin/sh", "-c", script], said) == 0
+        text = os.pread(said, 1 << 16, 0).decode()
+    assert re.fullmatch(r"ii \nnginx version: .*\n", text)
+
+    lines = len(log_lines())
+    second = recipes.parse({"method": "debootstrap", "suite": "bookworm", "packages": packages, "trust_group": "other"})
+    other = templates.ensure(second, confine_stand_in)
+    assert other != key
+    fetched = [line for line in log_lines()[lines:] if "Retrieving" in line]
+    assert len(fetched) < 5, "the release and its index only: packages come from the cache"
+
+
+def owners_on_disk(root):
+    return {
+        number
+        for folder, directories, plain in os.walk(root)
+        for name in [*directories, *plain]
+        for status in [os.lstat(os.path.join(folder, name))]
+        for number in (status.st_uid, status.st_gid)
+    }

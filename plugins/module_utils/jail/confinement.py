@@ -70,7 +70,7 @@ def execute(argv: Sequence[str], environment: dict[str, str]) -> OSError:
 
 def reset_oom_score() -> None:
     """Undo a protection from the OOM killer that we were started with (sshd's children have it), as far as we may."""
-    with contextlib.suppress(OSError):  # a negative score is the host administrator's wish where we may not change it
-        with open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:
-            if int(file.read()) < 0:
-                file.write("0")
+    # Where we may not change it, the score is the host administrator's wish.
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:
+        if int(file.read()) < 0:
+            file.write("0")

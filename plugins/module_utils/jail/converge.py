@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 from .. import files
 from ..errors import JailError
 from . import facet as facets
-from . import live, store
+from . import live, names, store
 from .facet import Facet
-from .options import check_name
 from .plan import CREATE, LIVE, RECORD, REMOVE, Action, Plan, Request, Situation
 
 
@@ -64,7 +63,7 @@ def situation_of(facet: Facet, name: str, options: Sequence[str] | None = None) 
 
 
 def _request(facet: Facet, wish: Mapping[str, Any], before: Sequence[str]) -> Request:
-    name = check_name(str(wish["name"]))
+    name = names.check(str(wish["name"]))
     if name in before:
         raise JailError("it is in the list twice", option="name")
     return Request(name, facet.parse(wish, store.read(name, facet.name)), wish.get("state"))

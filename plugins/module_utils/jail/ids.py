@@ -35,6 +35,11 @@ def find(name: str) -> int | None:
     return None if slot is None else int(slot)
 
 
+def names() -> list[str]:
+    """Who has a slot."""
+    return sorted(files.read_json(layout.IDS) or {})
+
+
 def allocate(name: str) -> int:
     """The slot of a jail, taken now if it has none.
 

@@ -156,8 +156,8 @@ def _idmapped(folder: str, userns: int, attributes: int) -> int:
         raise JailError(
             f"{folder}: {error.strerror}",
             option="userns",
-            advice="put /var/lib/jails on a file system that can (ext4, xfs, btrfs), or give up the user namespace of its own "
-            "with userns=host (and storage=directory where overlay cannot use the file system either)",
+            advice="put /var/lib/jails on a file system that can (ext4, xfs, btrfs), or do without a user namespace: "
+            "userns=host (with storage=directory where overlayfs cannot use the file system either)",
         ) from error
 
 

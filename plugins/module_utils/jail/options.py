@@ -7,13 +7,9 @@ row."""
 
 from __future__ import annotations
 
-import re
 from typing import Any, Callable, NamedTuple
 
-from ..errors import JailError
 from .live import Running
-
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def as_it_is(value: Any) -> Any:
@@ -57,15 +53,3 @@ class Option(NamedTuple):
         if self.suboptions:
             found["options"] = {option.name: option.specification() for option in self.suboptions}
         return found
-
-
-def check_name(name: str) -> str:
-    """A jail's name: one label of a host name (RFC 1123), in lower case. It becomes a directory, a cgroup and a
-    host name."""
-    if not _NAME.fullmatch(name):
-        raise JailError(
-            f"{name!r} cannot name a jail",
-            option="name",
-            advice="use 1 to 63 of the characters a-z, 0-9 and '-', with no '-' at either end",
-        )
-    return name

@@ -95,13 +95,15 @@ def plan_rootfs(options: Sequence[Option], request: Request, situation: Situatio
             if request.values.get(option.name)
         ]
         return Plan([Action("state", "absent", "present", CREATE), *made], [])
-    for option, value in request.values.items():
-        if situation.recorded.get(option) != value:
+    for option in options:
+        recorded = situation.recorded.get(option.name)
+        wanted = request.values.get(option.name)
+        if recorded != wanted:
             raise JailError(
-                f"its root file system was made with {situation.recorded.get(option)!r}, and what is written there now "
-                f"cannot be carried over to {value!r}",
-                option=option,
-                advice=f"remove it (jail_rootfs name={request.name} state=absent) and make it anew, or make another jail",
+                f"its root file system was made with {recorded!r}, and what was written there since cannot be carried "
+                f"over to {wanted!r}",
+                option=option.name,
+                advice=f"remove it (jail_rootfs name={request.name} state=absent) and make it anew",
             )
     return Plan([], [])
 

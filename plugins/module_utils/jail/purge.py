@@ -12,7 +12,7 @@ from .. import layout
 from ..errors import JailError
 from ..kernel import paths
 from ..rootfs import storage, templates
-from . import info, live
+from . import build, info, live
 
 
 def purge() -> None:
@@ -23,6 +23,7 @@ def purge() -> None:
     left = info.names()
     if left:
         raise JailError(f"there are jails: {', '.join(left)}", advice="remove them first: jail_state state=absent")
+    build.sweep()
     templates.sweep()
     storage.sweep()
     for key in templates.names():

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import JailError
 from ..rootfs import recipes, storage, templates
-from . import start
+from . import build
 from .facet import Facet, Values, no_conflicts, nothing_degraded
 from .options import Option
 from .plan import CREATE, REMOVE, plan_rootfs
@@ -53,7 +53,7 @@ def _recipe(values: Values) -> recipes.Recipe:
 
 
 def _create(name: str, values: Values) -> None:
-    key = templates.ensure(_recipe(values), start.confine)
+    key = templates.ensure(_recipe(values), build.confine)
     storage.create(name, values[_STORAGE], key)
 
 

@@ -46,7 +46,7 @@ def start(name: str) -> Running:
         live.record(running)
 
     try:
-        _limit(group, store.read(name, "limits"))
+        limit(group, store.read(name, "limits"))
         with _console(name) as output:
             plan = Plan(
                 hostname=hostname,
@@ -70,24 +70,6 @@ def start(name: str) -> Running:
     return running
 
 
-def confine(tree: str, argv: list[str], output: int) -> int:
-    """Run a program on a tree as root of a throw-away jail without network, and give its exit status.
-
-    How the builders of templates run what a tree brings along: packages' scripts never run on the host.
-    """
-    name = f".build-{os.getpid()}"
-    slot = ids.allocate(name)
-    group = live.group_of(name)
-    try:
-        _limit(group, {})
-        first_id = ids.first_id(slot)
-        layers = Layers(tree, None)
-        return launch.run(Plan("build", argv, policy.ENVIRONMENT, layers, first_id, group, output, {}, True))
-    finally:
-        stop.clear(name)
-        ids.free(name)
-
-
 def layers_of(name: str) -> Layers:
     """The host directories that a jail's root is made of.
 
@@ -105,7 +87,11 @@ def layers_of(name: str) -> Layers:
     return Layers(os.path.dirname(stored.writable), stored.lower)
 
 
-def _limit(group: Group, recorded: dict[str, Any]) -> None:
+def limit(group: Group, recorded: dict[str, Any]) -> None:
+    """Make a jail's cgroup with its limits.
+
+    :raises JailError: when the host does not let us make cgroups.
+    """
     try:
         group.create()
         limits.apply_to_new(group, recorded)

@@ -90,7 +90,7 @@ OPTIONS = (
 def _degraded(values: Values) -> list[str]:
     if values.get("userns", policy.USERNS) == "host":
         return [
-            "userns: it has no user namespace of its own; its root is the host's root, held by capabilities and seccomp only"
+            "userns: it has none of its own: its root is the host's root, held by capabilities and seccomp only",
         ]
     return []
 

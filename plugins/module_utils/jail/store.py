@@ -41,8 +41,8 @@ def forget(name: str, facet: str) -> None:
         os.unlink(os.path.join(directory, f"{facet}.json"))
     except FileNotFoundError:
         return
-    if not os.listdir(directory):
-        os.rmdir(directory)
+    if not any(entry.endswith(".json") for entry in os.listdir(directory)):
+        shutil.rmtree(directory)
 
 
 def forget_all(name: str) -> None:

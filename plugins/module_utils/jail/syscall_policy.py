@@ -10,7 +10,9 @@ an allowlist.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import functools
 import hashlib
 import os
 import platform
@@ -77,7 +79,7 @@ def allowlist() -> Filter:
     rules = [Rule(name, ALLOW) for name in names]
     rules += [Rule("personality", ALLOW, (Argument(0, "==", value),)) for value in _PERSONALITIES]
     rules.append(Rule("clone3", answer(errno.ENOSYS)))
-    return Filter(answer(errno.ENOSYS), answer(errno.EPERM), rules)
+    return Filter(answer(errno.ENOSYS), answer(errno.EPERM), tuple(rules))
 
 
 def refusals() -> Filter:
@@ -95,7 +97,7 @@ def refusals() -> Filter:
     no_protocol = answer(errno.EPROTONOSUPPORT)
     only_route = (Argument(0, "masked==", _LOW_32_BITS, _AF_NETLINK), Argument(2, "!=", 0))
     rules.append(Rule("socket", no_protocol, only_route))
-    return Filter(ALLOW, ALLOW, rules)
+    return Filter(ALLOW, ALLOW, tuple(rules))
 
 
 def programs() -> list[bytes]:
@@ -104,14 +106,13 @@ def programs() -> list[bytes]:
     return [_kept(policy) for policy in (refusals(), allowlist())]
 
 
+@functools.cache
 def _kept(policy: Filter) -> bytes:
     text = f"{policy!r} {seccomp.version()} {platform.machine()}"
     path = os.path.join(layout.CACHE, f"seccomp-{hashlib.sha256(text.encode()).hexdigest()[:32]}.bpf")
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        return file.read()
+    with files.locked("seccomp"):
         program = seccomp.compile_filter(policy)
-    files.make_private_directory(layout.CACHE)
-    files.write_bytes(path, program)
+        files.write_bytes(path, program)
     return program

@@ -138,8 +138,8 @@ class Group:
             have = ", ".join(sorted(self._roots)) or "none"
             raise OSError(
                 errno.EOPNOTSUPP,
-                f"this host has no cgroup controller {file.controller!r} (it has: {have}); enable it on the kernel's command "
-                "line (cgroup_enable=) or mount it",
+                f"this host has no cgroup controller {file.controller!r} (it has: {have}); enable it on the kernel's "
+                "command line (cgroup_enable=) or mount it",
             )
         return os.path.join(self._roots[file.controller], self._parent, self.name, file.name), file
 

@@ -18,9 +18,13 @@ def set_own(limits: Mapping[str, tuple[int, int]]) -> None:
 
     Raising a hard limit needs CAP_SYS_RESOURCE in the initial user namespace, which not every host's root has.
     """
-    for name, (soft, hard) in limits.items():
+    for name, (soft, wanted) in limits.items():
         number = NUMBERS[name]
-        ceiling = resource.getrlimit(number)[1]
-        if ceiling != resource.RLIM_INFINITY and (hard == resource.RLIM_INFINITY or hard > ceiling):
-            hard = ceiling
-        resource.setrlimit(number, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+        hard = _lower(wanted, resource.getrlimit(number)[1])
+        resource.setrlimit(number, (_lower(soft, hard), hard))
+
+
+def _lower(one: int, other: int) -> int:
+    """The lower of two limits; infinity is -1."""
+    finite = [limit for limit in (one, other) if limit != resource.RLIM_INFINITY]
+    return min(finite, default=resource.RLIM_INFINITY)

@@ -13,8 +13,6 @@ import ctypes
 import errno
 import os
 import struct
-import tempfile
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from .syscalls import syscall
@@ -61,7 +59,7 @@ class Filter(NamedTuple):
 
     default: int
     known: int
-    rules: Sequence[Rule]
+    rules: tuple[Rule, ...]
 
 
 class _Comparison(ctypes.Structure):
@@ -142,7 +140,7 @@ def compile_filter(policy: Filter) -> bytes:
             for number in _known_numbers(library):
                 if number not in named:
                     _add(library, context, number, Rule(str(number), policy.known))
-        with tempfile.TemporaryFile() as file:
+        with os.fdopen(os.memfd_create("bpf"), "r+b") as file:
             _check(library.seccomp_export_bpf(context, file.fileno()), "seccomp_export_bpf")
             file.seek(0)
             return file.read()

@@ -150,8 +150,8 @@ class Netlink:
             raise OSError(error.code, f"{what}: {os.strerror(error.code)}") from error
 
     def _dump(self, what: str, ask: Callable[..., Iterable[Any]], **which: int) -> list[Any]:
-        # The kernel marks a list that changed while it was read. 0.7.2 then raises NetlinkDumpInterrupted, whose code is
-        # -1; 0.9 leaves that to us.
+        # The kernel marks a list that changed while it was read. 0.7.2 raises NetlinkDumpInterrupted then (code -1);
+        # 0.9 does nothing.
         for _try in range(_DUMP_TRIES):
             try:
                 messages = list(ask("dump", **which))
@@ -204,7 +204,7 @@ class Netlink:
             self._socket.link("add", kind="veth", **here, peer=there)
 
     def set_link(self, link: Link, attributes: Attributes) -> None:
-        """Change ``ifname``, ``ifalias``, ``address`` (MAC), ``mtu``, ``master`` or ``state`` of a device in one message."""
+        """Change ``ifname``, ``ifalias``, ``address`` (the MAC one), ``mtu``, ``master``, ``state`` in one message."""
         with self._doing(f"setting {attributes} on {link.name}"):
             self._socket.link("set", index=link.ifindex, **attributes)
 

@@ -31,7 +31,7 @@ def interpreter(content: bytes) -> str | None:
             kind, start, length = segment.unpack_from(content, offset + index * size)
             if kind == _PT_INTERP:
                 return content[start : start + length].rstrip(b"\0").decode("ascii")
-    except (IndexError, KeyError, struct.error, UnicodeDecodeError):
+    except (IndexError, KeyError, OverflowError, struct.error, UnicodeDecodeError):  # cut short or made up
         return None
     return None
 
