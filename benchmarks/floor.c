@@ -53,6 +53,8 @@ struct parts {
 };
 
 static char **extras;
+static struct sock_fprog filters[4];
+static size_t filter_count;
 
 static long ok(long result, const char *what)
 {
@@ -156,14 +158,17 @@ static void cover(int root, const char *path, int devices)
     close(mount);
 }
 
-static void load_filter(const char *path)
+static void read_filter(const char *path)
 {
-    static struct sock_filter program[4096];
+    if (filter_count == sizeof filters / sizeof *filters)
+        _exit(2);
+    struct sock_fprog *filter = &filters[filter_count++];
     int file = ok(open(path, O_RDONLY | O_CLOEXEC), path);
-    struct sock_fprog filter = {.filter = program};
-    filter.len = ok(read(file, program, sizeof program), path) / sizeof *program;
+    struct stat status;
+    ok(fstat(file, &status), path);
+    filter->filter = malloc(status.st_size);
+    filter->len = ok(read(file, filter->filter, status.st_size), path) / sizeof *filter->filter;
     close(file);
-    ok(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter), "seccomp");
 }
 
 static void become_init(int go, const char *run, const char *hostname, char *program)
@@ -175,18 +180,14 @@ static void become_init(int go, const char *run, const char *hostname, char *pro
     static const char *const shared[] = {"mode", "1777", "size", "64m", NULL};
     static const char *const run_options[] = {"mode", "0755", "size", "64m", NULL};
     struct parts parts;
-    int proc, filters[8], count = 0;
     unsigned long long keep = ~0ULL;
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     ok(read(go, &parts, sizeof parts), "go");
     ok(setgroups(0, NULL), "setgroups");
     ok(setresgid(0, 0, 0), "setresgid");
     ok(setresuid(0, 0, 0), "setresuid");
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     ok(mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL), "private");
-    for (char **extra = extras; *extra; extra++) /* while the host's files can be seen */
-        if (value(*extra, "seccomp") && count < 8)
-            filters[count++] = ok(open(value(*extra, "seccomp"), O_RDONLY | O_CLOEXEC), "seccomp");
 
     int staging = make("tmpfs", staging_options, NOSUID | NODEV | NOEXEC);
     int place = ok(open(run, O_PATH | O_DIRECTORY | O_CLOEXEC), run);
@@ -195,13 +196,12 @@ static void become_init(int go, const char *run, const char *hostname, char *pro
     attach(parts.lower, staging, "lower");
     attach(parts.upper, staging, "upper");
     ok(fchdir(staging), "fchdir");
-    /* A flag has no value, so its NULL ends the list: exactly here it may. */
     int overlay = make("overlay", layers, 0);
     attach(overlay, staging, "root");
     int root = ok(openat(staging, "root", O_PATH | O_DIRECTORY | O_CLOEXEC), "root");
     attach(parts.devices, root, "dev");
     attach(make("devpts", terminals, NOSUID | NOEXEC), parts.devices, "pts");
-    proc = make("proc", NULL, NOSUID | NODEV | NOEXEC);
+    int proc = make("proc", NULL, NOSUID | NODEV | NOEXEC);
     attach(proc, root, "proc");
     attach(make("sysfs", NULL, NOSUID | NODEV | NOEXEC | RO), root, "sys");
 
@@ -239,11 +239,8 @@ static void become_init(int go, const char *run, const char *hostname, char *pro
         for (int number = 0; prctl(PR_CAPBSET_READ, number) >= 0; number++)
             if (!(keep >> number & 1))
                 ok(prctl(PR_CAPBSET_DROP, number), "bounding set");
-        for (int i = 0; i < count; i++) {
-            char path[32];
-            snprintf(path, sizeof path, "/proc/self/fd/%d", filters[i]);
-            load_filter(path);
-        }
+        for (size_t i = 0; i < filter_count; i++)
+            ok(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filters[i]), "seccomp");
         ok(syscall(SYS_capset, &header, data), "capset");
     }
     char *const arguments[] = {program, NULL}, *const environment[] = {"PATH=/usr/bin:/bin", NULL};
@@ -280,14 +277,15 @@ int main(int count, char **arguments)
             *colon = 0;
             write_text(path, colon + 1);
         }
+        if (value(*extra, "seccomp"))
+            read_filter(value(*extra, "seccomp"));
     }
     ok(pipe2(go, O_CLOEXEC), "pipe");
     /* CLONE_FILES: the mounts that we make for the child are there under the same numbers until its exec. */
     int pid = ok(syscall(SYS_clone, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP
         | CLONE_NEWUSER | CLONE_FILES | SIGCHLD, 0, 0, 0, 0), "clone");
-    if (pid == 0) {
+    if (pid == 0)
         become_init(go[0], arguments[4], arguments[5], arguments[6]);
-    }
     snprintf(text, sizeof text, "%d", pid);
     for (char **extra = extras; *extra; extra++)
         if (value(*extra, "cgroup")) {
@@ -305,6 +303,7 @@ int main(int count, char **arguments)
     while (read(STDIN_FILENO, text, sizeof text) > 0)
         ;
     long long ending = now();
+    syscall(SYS_close_range, 3, ~0U, 0); /* the child's mounts among them */
     kill(pid, SIGKILL);
     int status;
     waitpid(pid, &status, 0);

@@ -26,19 +26,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status."""
     options = _parser().parse_args(arguments)
     if os.geteuid() != 0:
-        print("jail: only root can do this", file=sys.stderr)
+        _complain("only root can do this")
         return enter.NOT_STARTED
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
     except enter.CommandError as error:
-        print(f"jail: {options.name}: {error}", file=sys.stderr)
+        _complain(f"{options.name}: {error}")
         return error.status
     except JailError as error:
-        print(f"jail: {getattr(options, 'name', '')}: {error}".replace(": :", ":"), file=sys.stderr)
+        _complain(f"{options.name}: {error}" if hasattr(options, "name") else str(error))
     except OSError as error:
-        print(f"jail: {error}", file=sys.stderr)
+        _complain(str(error))
     return enter.NOT_STARTED
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"jail: {text}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,12 +108,13 @@ def _ls(options: argparse.Namespace) -> int:
 
     found = {name: info.gather(name, ("rootfs", "net", "usage", "limits", "state")) for name in info.names()}
     if options.json:
-        print(json.dumps(found, indent=2))
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
         return 0
     rows = [_COLUMNS, *(_row(name, jail) for name, jail in found.items())]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths))
+        sys.stdout.write(f"{line.rstrip()}\n")
     return 0
 
 
@@ -197,4 +202,4 @@ def _purge(_options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -22,7 +22,8 @@ def make_private_directory(path: str) -> None:
 
 
 def write_bytes(path: str, content: bytes) -> None:
-    """Replace a file: temporary name, fsync(2), rename(2), fsync of the directory. A reader sees the old or the new one.
+    """Replace a file: temporary name, fsync(2), rename(2), fsync of the directory. A reader sees the old or the new
+    one.
 
     Two writers of one file need a lock.
     """

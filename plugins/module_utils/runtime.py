@@ -30,7 +30,7 @@ import sys
 sys.path.insert(0, {directory!r})
 from {package}.cli import main
 
-sys.exit(main())
+raise SystemExit(main())
 """
 
 

@@ -86,8 +86,8 @@ jails:
       type: dict
       returned: when gathered
     usage:
-      description: C(memory) in bytes, C(pids) (processes and threads), C(processes) and C(cpu_seconds) of a jail
-      that runs.
+      description: C(memory) in bytes, C(pids) (processes and threads), C(processes) and C(cpu_seconds) of a jail that
+        runs.
       type: dict
       returned: when gathered
     size:

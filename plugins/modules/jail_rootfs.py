@@ -50,7 +50,7 @@ options:
     elements: str
   variant: &variant
     description: What debootstrap installs besides O(packages); V(minbase) if left out. V(standard) is debootstrap's
-    own default.
+      own default.
     type: str
     choices: [minbase, buildd, standard]
   packages: &packages
@@ -63,14 +63,14 @@ options:
     elements: str
   keyring: &keyring
     description: A file on the host with the keys that must have signed the suite; debootstrap's own default if left
-    out.
+      out.
     type: path
   arch: &arch
     description: The architecture, as dpkg calls it; the host's if left out.
     type: str
   binaries: &binaries
     description: Programs of the host to copy, by name or absolute path. Busybox gets its links. For
-    O(method=skeleton).
+      O(method=skeleton).
     type: list
     elements: str
   trust_group: &trust_group

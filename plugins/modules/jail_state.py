@@ -59,7 +59,7 @@ options:
     type: str
   stop_timeout: &stop_timeout
     description: Seconds that it may take before it is killed with all others of the jail; 10 where nothing was ever
-    said.
+      said.
     type: float
   jails:
     description: Many jails in one run.

@@ -36,6 +36,7 @@ def ensure(host: Netlink, name: str, addresses: Iterable[str]) -> Link:
     if is_ours(link):
         if not link.up:
             host.set_link(link, {"state": "up"})
+            link = link._replace(up=True)
         _complete(host, link, set(addresses))
     return link
 
@@ -50,6 +51,8 @@ def _create(host: Netlink, name: str) -> Link:
     host.add_bridge(_UNFINISHED, stable_mac("", name))
     # A jail with raw sockets could advertise itself as the host's router (CVE-2020-10749).
     sysctl.write_where_present(f"net/ipv6/conf/{_UNFINISHED}/accept_ra", "0")
+    # Else an IPv4 address takes all later ones of its prefix with it when it goes.
+    sysctl.write(f"net/ipv4/conf/{_UNFINISHED}/promote_secondaries", "1")
     unfinished = host.link(_UNFINISHED)
     if not unfinished:
         raise JailError(f"the bridge {name} went away while it was made", option="interfaces", advice="try again")

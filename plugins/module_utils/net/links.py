@@ -14,6 +14,7 @@ import errno
 import itertools
 import os
 import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from .addresses import Interface, gateways, in_order
 from .netlink import Attributes, DefaultRoute, Link, Netlink
 
 _HOST_NAME = re.compile(r"vj(\d+)n(\d+)")
+_PORT_SECONDS, _POLL_SECONDS = 1.0, 0.001
 
 
 class Pair(NamedTuple):
@@ -139,13 +141,16 @@ def converge(
             host.delete_link(live.pop(gone).outside)
         taken = {_number(pair.outside, slot) for pair in live.values()}
         free = (number for number in itertools.count() if number not in taken)
+        news = []
         for interface in wanted:
             bridge = masters[interface["bridge"]]
             pair = live.get(interface["name"]) or _create(
                 host, jail, pid, host_name=f"vj{slot}n{next(free)}", interface=interface, bridge=bridge
             )
-            _adjust_outside(host, pair, bridge, interface, f"jail {name} {interface['name']}")
-            _adjust_inside(jail, pair, interface)
+            changed = _adjust_outside(host, pair, bridge, interface, f"jail {name} {interface['name']}")
+            if _adjust_inside(jail, pair, interface) or changed:
+                news.append(pair._replace(bridge=bridge, inside=pair.inside._replace(mac=interface["mac"])))
+        _tell_neighbours(host, jail, news)
 
 
 def _create(host: Netlink, jail: Netlink, pid: int, *, host_name: str, interface: Interface, bridge: Link) -> Pair:
@@ -169,6 +174,8 @@ def _create(host: Netlink, jail: Netlink, pid: int, *, host_name: str, interface
     with namespaces.network_namespace(pid):
         # A router's advertisements would add addresses and routes to those that are asked for.
         sysctl.write_where_present(f"net/ipv6/conf/{name}/accept_ra", "0")
+        sysctl.write_where_present(f"net/ipv6/conf/{name}/ndisc_notify", "1")
+        sysctl.write(f"net/ipv4/conf/{name}/arp_notify", "1")
         # Else an IPv4 address takes all later ones of its prefix with it when it goes.
         sysctl.write(f"net/ipv4/conf/{name}/promote_secondaries", "1")
     inside = jail.link(name)
@@ -201,7 +208,8 @@ def _outside_mtu(interface: Interface, bridge: Link) -> int:
     return interface["mtu"] if bridges.is_ours(bridge) else max(interface["mtu"], bridge.mtu)
 
 
-def _adjust_outside(host: Netlink, pair: Pair, bridge: Link, interface: Interface, alias: str) -> None:
+def _adjust_outside(host: Netlink, pair: Pair, bridge: Link, interface: Interface, alias: str) -> bool:
+    """Whether anything was changed."""
     outside = pair.outside
     changes: Attributes = {}
     if outside.master != bridge.ifindex:
@@ -214,9 +222,11 @@ def _adjust_outside(host: Netlink, pair: Pair, bridge: Link, interface: Interfac
         changes["state"] = "up"
     if changes:
         host.set_link(outside, changes)
+    return bool(changes)
 
 
-def _adjust_inside(jail: Netlink, pair: Pair, interface: Interface) -> None:
+def _adjust_inside(jail: Netlink, pair: Pair, interface: Interface) -> bool:
+    """Whether the jail's neighbours know it otherwise than it is now."""
     inside = pair.inside
     changes: Attributes = {}
     if inside.mac != interface["mac"]:
@@ -230,6 +240,7 @@ def _adjust_inside(jail: Netlink, pair: Pair, interface: Interface) -> None:
         jail.set_link(inside, {"state": "up"})
     _adjust_route(jail, pair, 4, interface["gateway"])
     _adjust_route(jail, pair, 6, interface["gateway6"])
+    return not inside.up or "address" in changes or not pair.addresses >= set(interface["addresses"])
 
 
 def _adjust_addresses(jail: Netlink, pair: Pair, wanted: set[str]) -> None:
@@ -255,3 +266,17 @@ def _adjust_route(jail: Netlink, pair: Pair, version: int, wanted: str | None) -
     for route in jail.default_routes() if pair.routes else []:
         if route.version == version and route.ifindex == pair.inside.ifindex and route.gateway != wanted:
             jail.delete_default_route(route)
+
+
+def _tell_neighbours(host: Netlink, jail: Netlink, pairs: Sequence[Pair]) -> None:
+    """Wait until packets pass, and announce the addresses.
+
+    The kernel turns a bridge's port on some milliseconds after its link came up. A packet before that is lost, and one
+    that asks for a neighbour's MAC address is only repeated after a second. And a neighbour that knows the address from
+    another jail would use that one's MAC address for up to a minute.
+    """
+    deadline = time.monotonic() + _PORT_SECONDS
+    for pair in pairs:
+        while pair.bridge and pair.bridge.up and host.is_idle_port(pair.outside) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        jail.announce(pair.inside)

@@ -26,6 +26,7 @@ _IFA_F_NODAD = 2  # the address is usable at once, without a second of duplicate
 _NLM_F_DUMP_INTR = 0x10
 _RT_TABLE_MAIN = 254
 _RTN_UNICAST = 1
+_BR_STATE_DISABLED = 0
 _DUMP_TRIES = 10
 
 Attributes = dict[str, Union[str, int]]
@@ -202,6 +203,20 @@ class Netlink:
         """
         with self._doing(f"making the interface {there['ifname']} ({here['ifname']} on the host)"):
             self._socket.link("add", kind="veth", **here, peer=there)
+
+    def is_idle_port(self, link: Link) -> bool:
+        """Whether a port of a bridge is in the state "disabled" (bridge(8)), as it is for a moment after it came up."""
+        with self._doing(f"looking up the device {link.name}"):
+            message = self._socket.link("get", index=link.ifindex)[0]
+        state = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA", "IFLA_BRPORT_STATE")
+        return bool(state == _BR_STATE_DISABLED)
+
+    def announce(self, link: Link) -> None:
+        """Have a device tell its neighbours its addresses, if its ``arp_notify`` and ``ndisc_notify`` are set.
+
+        The kernel does so when a MAC address is set, also to what it is.
+        """
+        self.set_link(link, {"address": link.mac})
 
     def set_link(self, link: Link, attributes: Attributes) -> None:
         """Change ``ifname``, ``ifalias``, ``address`` (the MAC one), ``mtu``, ``master``, ``state`` in one message."""

@@ -38,6 +38,7 @@ class Network:
     def __init__(self) -> None:
         self._socket: Netlink | None = None
         self._masqueraded: firewall.Elements | None = None
+        self._masqueraded_is_read = False
 
     def __enter__(self) -> Network:
         return self
@@ -57,11 +58,12 @@ class Network:
             self._socket = Netlink()
         return self._socket
 
-    def _elements(self) -> firewall.Elements:
+    def _elements(self) -> firewall.Elements | None:
         # Without masquerading there is no record, and nft is not needed.
-        if self._masqueraded is None and forwarding.is_recorded():
+        if not self._masqueraded_is_read and forwarding.is_recorded():
             self._masqueraded = firewall.read()
-        return self._masqueraded or firewall.EMPTY
+            self._masqueraded_is_read = True
+        return self._masqueraded
 
     def read(self, pid: int, slot: int) -> list[Interface]:
         """The live interfaces of the jail with this ``slot`` in the network namespace of ``pid``, in canonical form.
@@ -77,7 +79,7 @@ class Network:
             return found
 
     def _is_masqueraded(self, interface: Interface) -> bool:
-        elements = self._elements()
+        elements = self._elements() or firewall.EMPTY
         own = hosts(interface)
         return (
             bool(own)
@@ -110,19 +112,20 @@ class Network:
         own = {host for interface in masked for host in hosts(interface)}
         if own:
             forwarding.ensure(_versions(own))
-        have = self._elements()
+        have = self._elements() or firewall.EMPTY
         add = firewall.Elements(
             {host: jail for host in own if have.addresses.get(host) != jail},
             frozenset(interface["bridge"] or "" for interface in masked) - have.bridges,
         )
         # Also an address that another jail had until now: its name goes with it.
         surplus = {host: by for host, by in have.addresses.items() if (by == jail) != (host in own)}
-        self._change_elements(have, add, firewall.Elements(surplus, frozenset()))
+        self._change_elements(add, firewall.Elements(surplus, frozenset()))
 
-    def _change_elements(self, have: firewall.Elements, add: firewall.Elements, remove: firewall.Elements) -> None:
+    def _change_elements(self, add: firewall.Elements, remove: firewall.Elements) -> None:
         if not any((*add, *remove)):
             return
-        firewall.ensure(add, remove)
+        firewall.ensure(self._masqueraded, add, remove)
+        have = self._masqueraded or firewall.EMPTY
         stay = {host: by for host, by in have.addresses.items() if host not in remove.addresses}
         self._masqueraded = firewall.Elements({**stay, **add.addresses}, (have.bridges - remove.bridges) | add.bridges)
 
@@ -140,15 +143,16 @@ class Network:
 
     def _release_masquerade(self, kept: Sequence[Interface]) -> None:
         if kept:
-            have = self._elements()
+            have = self._elements() or firewall.EMPTY
             own = {host for interface in kept for host in hosts(interface)}
             surplus = {host: by for host, by in have.addresses.items() if host not in own}
             unused = have.bridges - {interface["bridge"] for interface in kept}
-            self._change_elements(have, firewall.EMPTY, firewall.Elements(surplus, unused))
+            self._change_elements(firewall.EMPTY, firewall.Elements(surplus, unused))
         elif forwarding.is_recorded():
             firewall.remove_table()
             forwarding.restore()
             self._masqueraded = None
+            self._masqueraded_is_read = False
 
 
 def _converge_bridges(host: Netlink, wanted: Sequence[Interface]) -> dict[str | None, Link]:

@@ -108,7 +108,7 @@ def _guard(command: Sequence[str], output: int, lifeline: int) -> int:
     os.setsid()  # a Ctrl-C at the terminal is for us to handle
     namespaces.unshare(namespaces.CLONE_NEWPID | namespaces.CLONE_NEWNS)
     mounts.make_private()
-    pid = fork_bound(lambda: _or_say_why(lambda: _become(command, output), output))
+    pid = fork_bound(lambda: _become(command, output))
     with paths.opened(os.pidfd_open(pid)) as program:
         poll = select.poll()
         poll.register(program, select.POLLIN)
@@ -121,17 +121,18 @@ def _guard(command: Sequence[str], output: int, lifeline: int) -> int:
 def _become(command: Sequence[str], output: int) -> NoReturn:
     os.dup2(output, 1)
     os.dup2(output, 2)
-    os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     process.close_all_but((0, 1, 2))
     process.reset_signals()
     os.chdir("/")
     os.umask(0o022)
     environment = {name: os.environ[name] for name in _PROXIES if name in os.environ}
-    os.execve(command[0], list(command), {**environment, "PATH": _SEARCH_PATH, "HOME": "/root", "LC_ALL": "C"})
+    environment.update(PATH=_SEARCH_PATH, HOME="/root", LC_ALL="C")
+    _or_say_why(lambda: os.execve(command[0], list(command), environment), 2)
 
 
 def _or_say_why(action: Callable[[], NoReturn], output: int) -> NoReturn:
-    """Do what ends this process; if it cannot be done, say so where the program would have and end like a shell."""
+    """Do what ends this process; if it cannot be done, say so where the program would have, and end as a shell does."""
     try:
         action()
     except OSError as error:

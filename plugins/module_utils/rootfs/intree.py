@@ -10,6 +10,7 @@ Every path is resolved inside the tree by the kernel (``kernel/paths``): a link 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 
@@ -76,10 +77,12 @@ def forget_identity(root: int) -> None:
 
 @contextlib.contextmanager
 def _directory(root: int, path: str) -> Iterator[int | None]:
-    """A descriptor of a directory for a ``with`` block; ``None`` when there is none at ``path``."""
+    """A descriptor of a directory for a ``with`` block; ``None`` when ``path`` leads to none inside the tree."""
     try:
         descriptor = paths.open_in(root, path, os.O_RDONLY | os.O_DIRECTORY)
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
         yield None
         return
     with paths.opened(descriptor):

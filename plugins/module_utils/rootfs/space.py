@@ -25,16 +25,16 @@ class _Filesystem(NamedTuple):
     inodes_free: int
     inodes_all: int
 
-    def share_left(self) -> float:
-        """What is left of what is scarcer, 0..1. (A file system without a fixed number of inodes counts 0 of 0.)"""
-        shares = [(self.bytes_free, self.bytes_all), (self.inodes_free, self.inodes_all)]
-        return min((free / whole for free, whole in shares if whole), default=1.0)
+    def left(self) -> int:
+        """How much of what is scarcer: MiB or inodes. (btrfs and others count no inodes: 0 of 0.)"""
+        mebibytes = self.bytes_free // _MIB
+        return min(mebibytes, self.inodes_free) if self.inodes_all else mebibytes
 
 
 def full_disk(purpose: str, error: OSError) -> JailError:
     """The error for an ``ENOSPC`` or ``EDQUOT``: names the fullest of our file systems. Ask before clearing up."""
     places = {path for path in (layout.LIB, layout.TEMPLATES, layout.STORAGE) if os.path.isdir(path)}
-    worst = min((_filesystem_of(path) for path in places or {"/"}), key=_Filesystem.share_left)
+    worst = min((_filesystem_of(path) for path in places or {"/"}), key=_Filesystem.left)
     return JailError(
         f"{purpose}: {os.strerror(error.errno or errno.ENOSPC)}: "
         f"the {worst.kind} file system mounted on {worst.mount_point} has "

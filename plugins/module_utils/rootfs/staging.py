@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from contextlib import AbstractContextManager
 from collections.abc import Iterator
 
 from .. import files, layout
@@ -23,6 +24,17 @@ from ..kernel.syscalls import check, libc
 from . import space
 
 _NEW, _OLD = ".new-", ".old-"
+
+
+def locked(lock: str, name: str) -> AbstractContextManager[None]:
+    """Hold the lock of a name for a ``with`` block: nobody else makes, removes or sweeps it.
+
+    :param lock: what the locks of this kind of directory begin with.
+    :raises ValueError: for a name that would reach out of its directory.
+    """
+    if not name or name.startswith(".") or "/" in name:
+        raise ValueError(f"{name!r} cannot be the name of a directory of ours")
+    return files.locked(lock + name)
 
 
 @contextlib.contextmanager
@@ -54,8 +66,6 @@ def remove(parent: str, name: str) -> None:
 
     :raises JailError: naming what is in the way, such as a mount, which is never entered.
     """
-    if not name or name.startswith(".") or "/" in name:
-        raise ValueError(f"{name!r} cannot be a name in {parent}")
     with _blamed(f"{os.path.join(parent, name)} cannot be removed"), _opened(parent) as folder:
         paths.remove_tree(folder, _OLD + name)
         with contextlib.suppress(FileNotFoundError):
@@ -67,7 +77,7 @@ def remove(parent: str, name: str) -> None:
 def sweep(parent: str, lock: str) -> list[str]:
     """Clear what was half made or half removed by processes that are gone; the names that were.
 
-    :param lock: the lock of a name is called ``lock`` + name; where it is taken somebody is at work.
+    :param lock: as for :func:`locked`. What is locked somebody works on: it stays.
     """
     swept = []
     with _blamed(f"{parent} cannot be swept"), _opened(parent) as folder:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from .. import files, layout
+from .. import layout
 from ..errors import JailError
 from ..kernel import paths
 from . import buildlog, hosttools, records, staging, templates
@@ -41,7 +41,7 @@ def create(name: str, kind: str, template: str) -> None:
     """
     make = {"overlay": _make_overlay, "directory": _make_directory}[kind]
     # The template's lock is held until the note that counts as its use is on disk.
-    with files.locked(_LOCK + name), templates.locked(template):
+    with staging.locked(_LOCK, name), templates.locked(template):
         if os.path.isdir(layout.storage(name)):
             raise JailError(f"there is storage in {layout.storage(name)} already")
         if not templates.exists(template):
@@ -70,7 +70,7 @@ def names() -> list[str]:
 
 def remove(name: str) -> None:
     """Remove a jail's storage with everything in it; none is fine. No link is followed and no mount is entered."""
-    with files.locked(_LOCK + name):
+    with staging.locked(_LOCK, name):
         staging.remove(layout.STORAGE, name)
 
 

@@ -35,7 +35,7 @@ def tree(key: str) -> str:
 
 def locked(key: str) -> AbstractContextManager[None]:
     """Hold a template's lock for a ``with`` block: it is neither built nor removed meanwhile."""
-    return files.locked(_LOCK + key)
+    return staging.locked(_LOCK, key)
 
 
 def ensure(recipe: recipes.Recipe, confine: Confine) -> str:

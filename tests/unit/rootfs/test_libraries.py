@@ -8,9 +8,10 @@ from __future__ import annotations
 import struct
 
 import pytest
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import libraries
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import libraries
 
 LOADER = b"/lib/ld-test.so.1\0"
 

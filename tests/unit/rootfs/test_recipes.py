@@ -9,9 +9,10 @@ import json
 import re
 
 import pytest
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import recipes
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import recipes
 
 SAFE_FILE_NAME = re.compile(r"[a-z][a-z0-9.+~-]*")
 

@@ -1,0 +1,457 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is measured: ways to start one program as pid 1 on one tree.
+
+Each contender starts it, says at which nanosecond of CLOCK_MONOTONIC it began and at which the program ran its
+first instruction, and ends it again.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Optional
+
+from ansible_collections.cellblock.jails.plugins.module_utils import layout
+from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import (
+    ids,
+    limits,
+    live,
+    network,
+    policy,
+    start,
+    stop,
+    store,
+    syscall_policy,
+)
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import (
+    capabilities,
+    idmap,
+    mounts,
+    namespaces,
+    paths,
+    process,
+    seccomp,
+)
+from ansible_collections.cellblock.jails.plugins.module_utils.net import addresses
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import storage, templates
+
+from . import host
+
+SECONDS = 10
+"""A contender that takes longer has failed."""
+
+
+class Tree(NamedTuple):
+    """What all contenders start.
+
+    :param key: the template.
+    :param argv: the program; it prints the time and stays.
+    :param folder: a directory for a contender's own files.
+    """
+
+    key: str
+    argv: Sequence[str]
+    folder: str
+
+    @property
+    def root(self) -> str:
+        """The template's root file system."""
+        return templates.tree(self.key)
+
+
+class Contender:
+    """One way to start a jail.
+
+    :param name: what the table calls it.
+    :param work: what it does and does not do, one line.
+    """
+
+    name: str
+    work: str
+
+    def prepare(self) -> Optional[str]:
+        """Make ready and try once; why it cannot be measured here, or ``None``."""
+        raise NotImplementedError
+
+    def start(self) -> tuple[int, int]:
+        """Start; the time just before it and that of the first instruction."""
+        raise NotImplementedError
+
+    def stop(self) -> int:
+        """End what :meth:`start` started; the nanoseconds that took."""
+        raise NotImplementedError
+
+
+class Jail(Contender):
+    """A jail of this collection, by the call that every module and the ``jail`` command make."""
+
+    def __init__(self, name: str, tree: Tree, interfaces: Sequence[dict[str, Any]]) -> None:
+        self._jail = host.PREFIX + ("veth" if interfaces else "plain")
+        self._tree = tree
+        self._interfaces = interfaces
+        self.name = name
+        self.work = "all of DESIGN section 5" + (", one veth on a bridge with an address" if interfaces else "; lo only")
+
+    def prepare(self) -> Optional[str]:
+        storage.create(self._jail, "overlay", self._tree.key)
+        store.write(self._jail, "state", {"command": list(self._tree.argv)})
+        if self._interfaces:
+            parsed = addresses.parse_interfaces(self._jail, list(self._interfaces))
+            store.write(self._jail, "net", {"interfaces": parsed})
+        try:
+            self.start()
+            self.stop()
+        except JailError as error:
+            return str(error)
+        return None
+
+    def start(self) -> tuple[int, int]:
+        path = layout.console(self._jail)
+        if os.path.exists(path):
+            os.truncate(path, 0)
+        before = time.monotonic_ns()
+        start.start(self._jail)
+        return before, _first_line(path)
+
+    def stop(self) -> int:
+        before = time.monotonic_ns()
+        stop.stop_as_desired(self._jail)
+        return time.monotonic_ns() - before
+
+
+def _first_line(path: str) -> int:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        with open(path, encoding="ascii") as file:
+            line = file.readline()
+        if line.endswith("\n"):
+            return _moment(line)
+        time.sleep(0.001)
+    raise JailError(f"nothing came to {path}")
+
+
+def _moment(line: str) -> int:
+    """Nanoseconds of CLOCK_MONOTONIC; date(1), where no compiler is, knows those since 1970 only."""
+    number = int(line)
+    return number - (time.time_ns() - time.monotonic_ns()) if number > 10**18 else number
+
+
+class Program(Contender):
+    """A program that stays the parent of what it starts."""
+
+    def __init__(self, name: str, work: str, command: Sequence[str]) -> None:
+        self.name = name
+        self.work = work
+        self._command = list(command)
+        self._running: Optional[subprocess.Popen[str]] = None
+
+    def prepare(self) -> Optional[str]:
+        if shutil.which(self._command[0]) is None:
+            return f"{self._command[0]} is not installed"
+        try:
+            self.start()
+            self.stop()
+        except JailError as error:
+            return str(error)
+        return None
+
+    def start(self) -> tuple[int, int]:
+        before = time.monotonic_ns()
+        self._running = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=self._inherited(),
+            text=True,
+        )
+        return before, self._read_moment()
+
+    def _inherited(self) -> Sequence[int]:
+        return ()
+
+    def _read_moment(self) -> int:
+        assert self._running and self._running.stdout and self._running.stderr
+        line = self._running.stdout.readline()
+        if not line:
+            self._running.kill()
+            self._running.wait()
+            raise JailError(f"{self._command[0]} failed: {self._running.stderr.read().strip() or 'without a word'}")
+        return _moment(line)
+
+    def stop(self) -> int:
+        before = time.monotonic_ns()
+        assert self._running and self._running.stdout
+        self._running.kill()
+        self._running.stdout.read()  # ends when pid 1 has
+        self._running.wait()
+        took = time.monotonic_ns() - before
+        self._close()
+        return took
+
+    def _close(self) -> None:
+        assert self._running and self._running.stdin and self._running.stdout and self._running.stderr
+        for stream in (self._running.stdin, self._running.stdout, self._running.stderr):
+            stream.close()
+        self._running = None
+        host.reap()
+
+
+def unshare(tree: Tree) -> Contender:
+    """unshare(1) of util-linux: the issue's floor."""
+    kinds = ("user", "mount", "pid", "net", "ipc", "uts", "cgroup")
+    return Program(
+        "unshare",
+        "same namespaces, root mapped to root, /proc, chroot; no overlay, id range, /dev, /sys, cgroup, masks, seccomp",
+        ["unshare", *(f"--{kind}" for kind in kinds), "--map-root-user", "--fork", "--kill-child", "--mount-proc",
+         f"--root={tree.root}", *tree.argv],
+    )  # fmt: skip
+
+
+class Bubblewrap(Program):
+    """bwrap(1), with our seccomp programs, which it only loads."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._filters = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in _filters(tree)]
+        seccomp_options = [word for descriptor in self._filters for word in ("--add-seccomp-fd", str(descriptor))]
+        mounts_options = ["--bind", tree.root, "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/run"]
+        identity = ["--uid", "0", "--gid", "0", "--hostname", "bench", "--cap-drop", "ALL"]
+        life = ["--unshare-all", "--unshare-user", "--die-with-parent", "--as-pid-1", "--new-session"]
+        super().__init__(
+            "bwrap",
+            "same namespaces, root mapped to root, /proc, /dev, /run, pivot_root, no capabilities, our seccomp; no overlay, "
+            "id range, /sys, cgroup, masks",
+            ["bwrap", *life, *identity, *mounts_options, *seccomp_options, "--", *tree.argv],
+        )
+
+    def _inherited(self) -> Sequence[int]:
+        for descriptor in self._filters:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        return self._filters
+
+
+class Floor(Program):
+    """``floor.c``: the system calls and nothing else. Its own clock says when it begins."""
+
+    def __init__(self, name: str, work: str, binary: str, tree: Tree, extras: Sequence[str]) -> None:
+        jail = f"{host.PREFIX}floor{len(extras)}"
+        storage.create(jail, "overlay", tree.key)
+        layers = start.layers_of(jail)
+        first = ids.first_id(ids.allocate(jail))
+        words = [str(first), layers.upper, layers.lower or "", layout.RUN, "bench", tree.argv[0], *extras]
+        super().__init__(name, work, [binary, *words])
+
+    def start(self) -> tuple[int, int]:
+        _before, first = super().start()
+        second = self._read_moment()
+        return min(first, second), max(first, second)  # the two processes write in any order
+
+    def stop(self) -> int:
+        assert self._running and self._running.stdin
+        self._running.stdin.close()
+        took = self._read_moment()
+        self._running.wait()
+        self._close()
+        return took
+
+
+def bare_floor(binary: str, tree: Tree) -> Contender:
+    """The floor of what every launcher has to do."""
+    work = "same namespaces, id range, idmapped layers, overlay, /dev with nodes and devpts, /proc, /sys, pivot_root, exec"
+    return Floor("floor", work, binary, tree, [])
+
+
+def whole_floor(binary: str, tree: Tree) -> Contender:
+    """The floor of what our own start does, as far as it is system calls."""
+    group = live.group_of(host.PREFIX + "floor")
+    hierarchies = live.hierarchies()
+    if hierarchies.version == 2:
+        # Group.create() has to have switched the controllers on once; then a start is one directory, one limit.
+        group.create()
+        group.remove()
+    parents = dict.fromkeys(os.path.join(root, layout.CGROUP_PARENT) for root in hierarchies.roots.values())
+    for parent in parents:
+        os.makedirs(parent, exist_ok=True)
+    extras = [f"cgroup={parent}/{group.name}" for parent in parents]
+    pids = os.path.join(hierarchies.roots["pids"], layout.CGROUP_PARENT, group.name, "pids.max")
+    extras.append(f"limit={pids}:{limits.DEFAULT_PIDS}")
+    extras.append("more=1")
+    extras += [f"readonly=proc/{path}" for path in policy.READONLY_PROC]
+    extras += [f"writable=proc/{path}" for path in policy.WRITABLE_PROC]
+    extras += [f"mask=proc/{path}" for path in policy.MASKED_PROC] + [f"mask=sys/{path}" for path in policy.MASKED_SYS]
+    extras.append(f"keep={capabilities.to_mask(policy.CAPABILITIES):#x}")
+    extras += [f"seccomp={path}" for path in _filters(tree)]
+    return Floor("floor, all", "all system calls of our start: also cgroup, limit, masks, capabilities, seccomp", binary, tree,
+                 extras)  # fmt: skip
+
+
+def _filters(tree: Tree) -> list[str]:
+    """Our compiled seccomp programs, as files."""
+    found = []
+    for number, program in enumerate(syscall_policy.programs()):
+        path = os.path.join(tree.folder, f"seccomp{number}.bpf")
+        with open(path, "wb") as file:
+            file.write(program)
+        found.append(path)
+    return found
+
+
+class OciRuntime(Contender):
+    """runc or crun on a bundle with our namespaces, id range, limits, masks, capabilities and list of system calls."""
+
+    def __init__(self, runtime: str, tree: Tree) -> None:
+        self.name = runtime
+        self.work = (
+            "same namespaces, id range, /dev, /proc, /sys, cgroup, masks, capabilities, pivot_root, compiles one seccomp list; "
+            "its root is an idmapped overlay made once beforehand"
+        )
+        self._jail = host.PREFIX + runtime
+        self._tree = tree
+        self._bundle = os.path.join(tree.folder, runtime)
+        self._state = os.path.join(tree.folder, f"{runtime}-state")
+        self._running: Optional[subprocess.Popen[str]] = None
+
+    def prepare(self) -> Optional[str]:
+        if shutil.which(self.name) is None:
+            return f"{self.name} is not installed"
+        os.mkdir(self._bundle)
+        first = ids.first_id(ids.allocate(self._jail))
+        self._mount_root(first)
+        with open(os.path.join(self._bundle, "config.json"), "w", encoding="utf-8") as file:
+            json.dump(self._configuration(first), file)
+        try:
+            self.start()
+            self.stop()
+        except JailError as error:
+            return str(error)
+        return None
+
+    def _mount_root(self, first: int) -> None:
+        """The overlay that our start makes each time, with both layers idmapped by a user namespace of the same ids."""
+        storage.create(self._jail, "overlay", self._tree.key)
+        layers = start.layers_of(self._jail)
+        root = os.path.join(self._bundle, "rootfs")
+        parts = {name: os.path.join(self._bundle, name) for name in ("lower", "upper")}
+        for path in (root, *parts.values()):
+            os.mkdir(path)
+        with paths.opened(_user_namespace(first)) as userns:
+            for name, source in (("lower", layers.lower or ""), ("upper", layers.upper)):
+                with paths.opened(paths.open_directory(parts[name])) as place:
+                    mounts.attach(idmap.idmapped(source, userns), place)
+        upper = parts["upper"]
+        options = {"lowerdir": parts["lower"], "upperdir": f"{upper}/upper", "workdir": f"{upper}/work"}
+        with paths.opened(paths.open_directory(root)) as place:
+            mounts.attach(mounts.create("overlay", options), place)
+
+    def _run(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [self.name, "--root", self._state, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self) -> tuple[int, int]:
+        before = time.monotonic_ns()
+        running = self._run("run", "--detach", "--bundle", self._bundle, self._jail)
+        assert running.stdout and running.stderr
+        line = running.stdout.readline()
+        if not line:
+            said = running.stderr.read().strip() or "without a word"
+            running.wait()
+            self._run("delete", "--force", self._jail).communicate()
+            raise JailError(f"{self.name} failed: {said}")
+        running.wait()
+        self._running = running
+        return before, _moment(line)
+
+    def stop(self) -> int:
+        assert self._running and self._running.stdout and self._running.stderr
+        before = time.monotonic_ns()
+        self._run("delete", "--force", self._jail).communicate()
+        self._running.stdout.read()
+        took = time.monotonic_ns() - before
+        self._running.stdout.close()
+        self._running.stderr.close()
+        host.reap()
+        return took
+
+    def _configuration(self, first: int) -> dict[str, Any]:
+        names = [f"CAP_{name}" for name in policy.CAPABILITIES]
+        allowed = [rule.call for rule in syscall_policy.allowlist().rules if rule.action == seccomp.ALLOW]
+        mapping = [{"containerID": 0, "hostID": first, "size": ids.COUNT}]
+        return {
+            "ociVersion": "1.0.2",
+            "process": {
+                "terminal": False,
+                "user": {"uid": 0, "gid": 0},
+                "args": list(self._tree.argv),
+                "env": [f"{name}={value}" for name, value in policy.ENVIRONMENT.items()],
+                "cwd": "/",
+                "capabilities": {kind: names for kind in ("bounding", "effective", "permitted")},
+                "rlimits": [{"type": "RLIMIT_CORE", "soft": 1, "hard": 1}],
+            },
+            "root": {"path": "rootfs"},
+            "hostname": "bench",
+            "mounts": [
+                _oci_mount("/proc", "proc", "nosuid", "noexec", "nodev"),
+                _oci_mount("/dev", "tmpfs", "nosuid", "strictatime", "mode=755", f"size={policy.DEV_BYTES}"),
+                _oci_mount("/dev/pts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"),
+                _oci_mount("/dev/shm", "tmpfs", "nosuid", "nodev", "mode=1777", f"size={policy.SHM_BYTES}"),
+                _oci_mount("/dev/mqueue", "mqueue", "nosuid", "noexec", "nodev"),
+                _oci_mount("/sys", "sysfs", "nosuid", "noexec", "nodev", "ro"),
+                _oci_mount("/run", "tmpfs", "nosuid", "nodev", "mode=755", f"size={policy.RUN_BYTES}"),
+            ],
+            "linux": {
+                "namespaces": [
+                    {"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "cgroup", "user")
+                ],
+                "uidMappings": mapping,
+                "gidMappings": mapping,
+                "cgroupsPath": f"/{layout.CGROUP_PARENT}/{self._jail}",
+                "resources": {"pids": {"limit": limits.DEFAULT_PIDS}},
+                "maskedPaths": [f"/proc/{path}" for path in policy.MASKED_PROC]
+                + [f"/sys/{path}" for path in policy.MASKED_SYS],
+                "readonlyPaths": [f"/proc/{path}" for path in policy.READONLY_PROC],
+                "seccomp": {
+                    "defaultAction": "SCMP_ACT_ERRNO",
+                    "defaultErrnoRet": errno.ENOSYS,
+                    "syscalls": [{"names": sorted(set(allowed)), "action": "SCMP_ACT_ALLOW"}],
+                },
+            },
+        }
+
+
+def _oci_mount(destination: str, fstype: str, *options: str) -> dict[str, Any]:
+    return {"destination": destination, "type": fstype, "source": fstype, "options": list(options)}
+
+
+def _user_namespace(first: int) -> int:
+    """A descriptor of a user namespace with our range of ids, which outlives the process that made it."""
+    reading, writing = os.pipe()
+
+    def holder() -> None:
+        namespaces.unshare(namespaces.CLONE_NEWUSER)
+        os.write(writing, b".")
+        signal.pause()
+
+    pid = process.fork(holder)
+    try:
+        os.read(reading, 1)
+        idmap.map_ids(pid, first, ids.COUNT)
+        return namespaces.open_namespace(pid, "user")
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        process.wait(pid)
+        os.close(reading)
+        os.close(writing)

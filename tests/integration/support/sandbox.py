@@ -1,0 +1,121 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A place for the whole test run: directories and a network of its own, so that the host's jails stay as they are.
+
+The process goes into a mount namespace in which empty directories lie over those of the collection, and into a network
+namespace. Control groups cannot be had apart: the tests' jails have names that begin with :data:`PREFIX`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+
+from ansible_collections.cellblock.jails.plugins.module_utils import layout
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import mounts, namespaces
+from ansible_collections.cellblock.jails.plugins.module_utils.net import loopback
+
+PREFIX = f"t-{os.getpid()}-"
+"""How the name of every jail of this test run begins; another may be under way beside it."""
+
+PLACES = (layout.ETC, layout.LIB, layout.RUN, layout.LOG, layout.RUNTIME, os.path.dirname(layout.COMMAND))
+"""The directories that the tests have to themselves."""
+
+_KINDS = ("mnt", "net")
+
+
+@contextlib.contextmanager
+def entered() -> Iterator[None]:
+    """Be there for a ``with`` block.
+
+    :raises OSError: where the kernel does not let us; nothing has changed then.
+    """
+    directory = os.getcwd()
+    homes = [namespaces.open_namespace(os.getpid(), kind) for kind in _KINDS]
+    with contextlib.ExitStack() as stack:
+        for home in homes:
+            stack.callback(os.close, home)
+        # Not below /tmp: that is often a tmpfs, and jails are made for file systems on disk.
+        state = tempfile.mkdtemp(prefix="jails-test-", dir="/var/tmp")
+        stack.callback(shutil.rmtree, state)
+        for place in PLACES:
+            stack.enter_context(_directory(place))
+        namespaces.unshare(sum(namespaces.KINDS[kind] for kind in _KINDS))
+        stack.callback(os.chdir, directory)
+        for home, kind in zip(homes, _KINDS):
+            stack.callback(namespaces.setns, home, namespaces.KINDS[kind])
+        mounts.make_private()
+        for number, place in enumerate(PLACES):
+            own = os.path.join(state, str(number))
+            os.mkdir(own, 0o755)
+            subprocess.run(["mount", "--bind", own, place], check=True)
+        loopback.bring_up(os.getpid())
+        with _no_group_of_ours_after():
+            yield
+
+
+@contextlib.contextmanager
+def _directory(path: str) -> Iterator[None]:
+    """Have the directory ``path``; one that was not there is removed at the end."""
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for each in reversed(missing):
+        os.mkdir(each)
+    try:
+        yield
+    finally:
+        for each in missing:
+            with contextlib.suppress(OSError):  # somebody else has put something there meanwhile
+                os.rmdir(each)
+
+
+@contextlib.contextmanager
+def _no_group_of_ours_after() -> Iterator[None]:
+    parents = [os.path.join(root, layout.CGROUP_PARENT) for root in set(live.hierarchies().roots.values())]
+    missing = [parent for parent in parents if not os.path.isdir(parent)]
+    try:
+        yield
+    finally:
+        for parent in missing:
+            with contextlib.suppress(OSError):  # not made, or in use by others
+                os.rmdir(parent)
+
+
+def groups() -> list[str]:
+    """The control groups, in whatever hierarchy, of jails of these tests."""
+    return [name for name in live.hierarchies().names(layout.CGROUP_PARENT) if name.startswith(PREFIX)]
+
+
+def processes() -> list[int]:
+    """The processes in those control groups."""
+    return sorted(pid for name in groups() for pid in live.group_of(name).processes())
+
+
+def devices() -> list[str]:
+    """The network devices besides the loopback."""
+    return sorted(name for name in os.listdir("/proc/sys/net/ipv4/conf") if name not in ("all", "default", "lo"))
+
+
+def mount_points() -> list[str]:
+    """What is mounted below our directories, besides themselves."""
+    targets = [mount.target for mount in mounts.mount_table()]
+    return [target for target in targets if target.startswith(tuple(f"{place}/" for place in PLACES))]
+
+
+def clear() -> None:
+    """End and remove what is left of jails of these tests, however it came about."""
+    for name in groups():
+        group = live.group_of(name)
+        for pid in group.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        group.remove()
