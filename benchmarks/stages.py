@@ -69,7 +69,7 @@ _MODULES: tuple[ModuleType, ...] = (
     *(bridges, firewall, links, loopback, host_network, storage, files),
     *(capabilities, cgroup, idmap, mounts, namespaces, paths, pidfd, process, rlimits, seccomp),
 )
-_OF_OS = ("fork", "fsync", "mknod", "chown", "symlink", "mkdir", "setsid", "execve", "pidfd_open", "waitpid")
+_OF_OS = ("fsync", "mknod", "chown", "symlink", "mkdir", "setsid", "execve", "pidfd_open", "waitpid")
 _OF_LIBC = ("mount", "umount2", "unshare", "prctl")
 _ROLES = ("launcher", "first child", "pid 1")
 _ENTERED = {"_leave_host": 1, "_become_init": 2}

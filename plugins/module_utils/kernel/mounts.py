@@ -58,10 +58,17 @@ class Mounted(NamedTuple):
 
 
 def clone(directory: int, path: str = "", recursive: bool = False) -> int:
-    """A detached copy of the mount (and the tree below it) at ``path``, as a descriptor: a bind mount without a
-    place."""
-    flags = _OPEN_TREE_CLONE | _CLOEXEC | AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
-    return syscall("open_tree", directory, os.fsencode(path), flags, target=path or None)
+    """A detached copy of the mount (and the tree below it) at ``path``, as a descriptor: a bind mount without a place.
+
+    The copy is private: one of a shared mount, as all are on a host with systemd, would hand every mount on it back to
+    the host (mount_namespaces(7)).
+    """
+    below = AT_RECURSIVE if recursive else 0
+    flags = _OPEN_TREE_CLONE | _CLOEXEC | AT_EMPTY_PATH | below
+    copy = syscall("open_tree", directory, os.fsencode(path), flags, target=path or None)
+    private = _MountAttr(propagation=_MS_PRIVATE)
+    syscall("mount_setattr", copy, b"", AT_EMPTY_PATH | below, ctypes.byref(private), ctypes.sizeof(private))
+    return copy
 
 
 def create(fstype: str, options: Mapping[str, str | None], attributes: int = 0) -> int:

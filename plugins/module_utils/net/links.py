@@ -1,47 +1,23 @@
 # Copyright: (c) 2026, cellblock.jails contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A jail's interfaces: veth pairs (veth(4)) with one end in the jail and the other in a bridge on the host.
-
-The host's end is called ``vj{slot}n{number}`` and has the alias ``jail NAME INTERFACE`` for people to read. A jail's
-interface is ours when it is a veth whose other end, as the kernel says by index, is a device of the host with such a
-name: even a jail that may make devices has no say in the names of the host's. All other devices of a jail are its own.
-"""
+"""A jail's interfaces, their addresses and default routes: read from the kernel, and changed where they differ."""
 
 from __future__ import annotations
 
-import errno
-import itertools
-import os
-import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
-from ..errors import JailError
 from ..kernel import namespaces
-from . import bridges, sysctl
+from . import bridges, pairs
 from .addresses import Interface, gateways, in_order
-from .netlink import Attributes, DefaultRoute, Link, Netlink
+from .netlink import Attributes, Link, Netlink
+from .pairs import Pair
 
-_HOST_NAME = re.compile(r"vj(\d+)n(\d+)")
 _PORT_SECONDS, _POLL_SECONDS = 1.0, 0.001
 
 
-class Pair(NamedTuple):
-    """One interface of a jail as the kernel has it."""
-
-    inside: Link
-    outside: Link
-    bridge: Link | None
-    addresses: frozenset[str]
-    """With prefix length, without the link-local ones, which the kernel gives."""
-    routes: tuple[DefaultRoute, ...]
-    """The default routes by this interface."""
-
-
-def open_in(pid: int) -> Netlink:
-    """A netlink socket in the network namespace of ``pid``."""
+def _open_in(pid: int) -> Netlink:
     with namespaces.network_namespace(pid):
         return Netlink()
 
@@ -53,45 +29,12 @@ def read(host: Netlink, pid: int, slot: int) -> list[Interface]:
     bridge, and a gateway counts when the default route is there and, on a bridge of ours, the address that it leads to.
     ``masquerade`` is not known here and is ``False``.
     """
-    with open_in(pid) as jail:
-        pairs = survey(host, jail, slot)
-    found = sorted((_describe(pair) for pair in pairs), key=lambda interface: interface["name"])
+    with _open_in(pid) as jail:
+        live = pairs.survey(host, jail, slot)
+    found = sorted((_describe(pair) for pair in live), key=lambda interface: interface["name"])
     if any(gateways(interface) for interface in found):
-        _forget_dead_gateways(host, pairs, found)
+        _forget_dead_gateways(host, live, found)
     return found
-
-
-def survey(host: Netlink, jail: Netlink, slot: int) -> list[Pair]:
-    """The pairs of the jail with this ``slot``."""
-    ends = [(inside, _other_end(host, inside, slot)) for inside in jail.links() if inside.kind == "veth"]
-    ours = [(inside, outside) for inside, outside in ends if outside]
-    if not ours:
-        return []
-    addresses, routes = jail.addresses(), jail.default_routes()
-    masters = {master: host.link(master) for master in {outside.master for _inside, outside in ours if outside.master}}
-    return [
-        Pair(
-            inside,
-            outside,
-            masters.get(outside.master),
-            frozenset(
-                text for ifindex, text in addresses if ifindex == inside.ifindex and not text.startswith("fe80:")
-            ),
-            tuple(route for route in routes if route.ifindex == inside.ifindex),
-        )
-        for inside, outside in ours
-    ]
-
-
-def _other_end(host: Netlink, inside: Link, slot: int) -> Link | None:
-    outside = host.link(inside.peer) if inside.peer_is_away else None
-    # A jail may hold pairs of namespaces of its own: there the index is a coincidence, and does not lead back.
-    return outside if outside and outside.peer == inside.ifindex and _number(outside, slot) is not None else None
-
-
-def _number(outside: Link, slot: int) -> int | None:
-    match = _HOST_NAME.fullmatch(outside.name)
-    return int(match[2]) if match and int(match[1]) == slot else None
 
 
 def _describe(pair: Pair) -> Interface:
@@ -116,8 +59,8 @@ def _gateway(pair: Pair, version: int) -> str | None:
     return best.pop() if len(best) == 1 else None
 
 
-def _forget_dead_gateways(host: Netlink, pairs: Sequence[Pair], interfaces: Sequence[Interface]) -> None:
-    ours = {pair.inside.name: pair.bridge for pair in pairs if pair.bridge and bridges.is_ours(pair.bridge)}
+def _forget_dead_gateways(host: Netlink, live: Sequence[Pair], interfaces: Sequence[Interface]) -> None:
+    ours = {pair.inside.name: pair.bridge for pair in live if pair.bridge and bridges.is_ours(pair.bridge)}
     have = set(host.addresses())
     for interface in interfaces:
         bridge = ours.get(interface["name"])
@@ -128,33 +71,35 @@ def _forget_dead_gateways(host: Netlink, pairs: Sequence[Pair], interfaces: Sequ
 
 
 def converge(
-    host: Netlink, pid: int, name: str, slot: int, wanted: Sequence[Interface], *, masters: Mapping[str | None, Link]
+    host: Netlink, pid: int, name: str, slot: int, wanted: Sequence[Interface], *, masters: Mapping[str, Link]
 ) -> None:
     """Make the interfaces of the jail ``name`` exactly those ``wanted``, and touch nothing that is as it should be.
 
     :param masters: every wanted bridge by name.
     :raises OSError: what the kernel refused.
+    :raises JailError: when the jail has a device of its own with a wanted name.
     """
-    with open_in(pid) as jail:
-        live = {pair.inside.name: pair for pair in survey(host, jail, slot)}
+    with _open_in(pid) as jail:
+        live = {pair.inside.name: pair for pair in pairs.survey(host, jail, slot)}
         for gone in live.keys() - {interface["name"] for interface in wanted}:
             host.delete_link(live.pop(gone).outside)
-        taken = {_number(pair.outside, slot) for pair in live.values()}
-        free = (number for number in itertools.count() if number not in taken)
         news = []
         for interface in wanted:
-            bridge = masters[interface["bridge"]]
-            pair = live.get(interface["name"]) or _create(
-                host, jail, pid, host_name=f"vj{slot}n{next(free)}", interface=interface, bridge=bridge
-            )
-            changed = _adjust_outside(host, pair, bridge, interface, f"jail {name} {interface['name']}")
-            if _adjust_inside(jail, pair, interface) or changed:
+            bridge, alias = masters[str(interface["bridge"])], f"jail {name} {interface['name']}"
+            if interface["name"] not in live:
+                here, there = _ends(pairs.free_host_name(slot, live.values()), interface, bridge)
+                live[interface["name"]] = pairs.create(host, jail, pid, here, there)
+            pair = live[interface["name"]]
+            if pair.outside.alias != alias:
+                pairs.complete(host, pid, pair, alias)
+            changed = _adjust_outside(host, pair, interface, bridge)
+            if _adjust_inside(jail, pair, interface) or changed or pair.outside.alias != alias:
                 news.append(pair._replace(bridge=bridge, inside=pair.inside._replace(mac=interface["mac"])))
         _tell_neighbours(host, jail, news)
 
 
-def _create(host: Netlink, jail: Netlink, pid: int, *, host_name: str, interface: Interface, bridge: Link) -> Pair:
-    name = interface["name"]
+def _ends(host_name: str, interface: Interface, bridge: Link) -> tuple[Attributes, Attributes]:
+    """The attributes of a new pair, on the host and in the jail."""
     here: Attributes = {
         "ifname": host_name,
         # High, as a bridge of the administrator may go by its lowest port's address: it must not become ours.
@@ -162,45 +107,7 @@ def _create(host: Netlink, jail: Netlink, pid: int, *, host_name: str, interface
         "mtu": _outside_mtu(interface, bridge),
         "master": bridge.ifindex,
     }
-    there: Attributes = {"ifname": name, "address": interface["mac"], "mtu": interface["mtu"]}
-    namespace = namespaces.open_namespace(pid, "net")
-    try:
-        there["net_ns_fd"] = namespace
-        _add_veth(host, here, there)
-    finally:
-        os.close(namespace)
-    # The host's end is a port of a bridge and no host on that network.
-    sysctl.write_where_present(f"net/ipv6/conf/{host_name}/disable_ipv6", "1")
-    with namespaces.network_namespace(pid):
-        # A router's advertisements would add addresses and routes to those that are asked for.
-        sysctl.write_where_present(f"net/ipv6/conf/{name}/accept_ra", "0")
-        sysctl.write_where_present(f"net/ipv6/conf/{name}/ndisc_notify", "1")
-        sysctl.write(f"net/ipv4/conf/{name}/arp_notify", "1")
-        # Else an IPv4 address takes all later ones of its prefix with it when it goes.
-        sysctl.write(f"net/ipv4/conf/{name}/promote_secondaries", "1")
-    inside = jail.link(name)
-    outside = host.link(host_name)
-    if not inside or not outside:
-        raise JailError(f"interface {name} went away while it was made", option="interfaces", advice="try again")
-    return Pair(inside, outside, bridge, frozenset(), ())
-
-
-def _add_veth(host: Netlink, here: Attributes, there: Attributes) -> None:
-    try:
-        host.add_veth(here, there)
-    except OSError as error:
-        if error.errno != errno.EEXIST:
-            raise
-        # Left from the jail's last run: the kernel takes a namespace down some time after its last process.
-        stale = host.link(str(here["ifname"]))
-        if not stale or stale.kind != "veth":
-            raise JailError(
-                f"the jail has a device {there['ifname']} of its own, or the host one called {here['ifname']}",
-                option="interfaces",
-                advice="give the interface another name or remove that device",
-            ) from error
-        host.delete_link(stale)
-        host.add_veth(here, there)
+    return here, {"ifname": interface["name"], "address": interface["mac"], "mtu": interface["mtu"]}
 
 
 def _outside_mtu(interface: Interface, bridge: Link) -> int:
@@ -208,39 +115,35 @@ def _outside_mtu(interface: Interface, bridge: Link) -> int:
     return interface["mtu"] if bridges.is_ours(bridge) else max(interface["mtu"], bridge.mtu)
 
 
-def _adjust_outside(host: Netlink, pair: Pair, bridge: Link, interface: Interface, alias: str) -> bool:
+def _adjust_outside(host: Netlink, pair: Pair, interface: Interface, bridge: Link) -> bool:
     """Whether anything was changed."""
-    outside = pair.outside
     changes: Attributes = {}
-    if outside.master != bridge.ifindex:
+    if pair.outside.master != bridge.ifindex:
         changes["master"] = bridge.ifindex
-    if outside.mtu != _outside_mtu(interface, bridge):
+    if pair.outside.mtu != _outside_mtu(interface, bridge):
         changes["mtu"] = _outside_mtu(interface, bridge)
-    if outside.alias != alias:
-        changes["ifalias"] = alias
-    if not outside.up:
+    if not pair.outside.up:
         changes["state"] = "up"
     if changes:
-        host.set_link(outside, changes)
+        host.set_link(pair.outside, changes)
     return bool(changes)
 
 
 def _adjust_inside(jail: Netlink, pair: Pair, interface: Interface) -> bool:
     """Whether the jail's neighbours know it otherwise than it is now."""
-    inside = pair.inside
     changes: Attributes = {}
-    if inside.mac != interface["mac"]:
+    if pair.inside.mac != interface["mac"]:
         changes["address"] = interface["mac"]
-    if inside.mtu != interface["mtu"]:
+    if pair.inside.mtu != interface["mtu"]:
         changes["mtu"] = interface["mtu"]
     if changes:
-        jail.set_link(inside, changes)
+        jail.set_link(pair.inside, changes)
     _adjust_addresses(jail, pair, set(interface["addresses"]))
-    if not inside.up:
-        jail.set_link(inside, {"state": "up"})
+    if not pair.inside.up:
+        jail.set_link(pair.inside, {"state": "up"})
     _adjust_route(jail, pair, 4, interface["gateway"])
     _adjust_route(jail, pair, 6, interface["gateway6"])
-    return not inside.up or "address" in changes or not pair.addresses >= set(interface["addresses"])
+    return not pair.inside.up or "address" in changes or not pair.addresses >= set(interface["addresses"])
 
 
 def _adjust_addresses(jail: Netlink, pair: Pair, wanted: set[str]) -> None:
@@ -268,7 +171,7 @@ def _adjust_route(jail: Netlink, pair: Pair, version: int, wanted: str | None) -
             jail.delete_default_route(route)
 
 
-def _tell_neighbours(host: Netlink, jail: Netlink, pairs: Sequence[Pair]) -> None:
+def _tell_neighbours(host: Netlink, jail: Netlink, changed: Sequence[Pair]) -> None:
     """Wait until packets pass, and announce the addresses.
 
     The kernel turns a bridge's port on some milliseconds after its link came up. A packet before that is lost, and one
@@ -276,7 +179,7 @@ def _tell_neighbours(host: Netlink, jail: Netlink, pairs: Sequence[Pair]) -> Non
     another jail would use that one's MAC address for up to a minute.
     """
     deadline = time.monotonic() + _PORT_SECONDS
-    for pair in pairs:
+    for pair in changed:
         while pair.bridge and pair.bridge.up and host.is_idle_port(pair.outside) and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
         jail.announce(pair.inside)

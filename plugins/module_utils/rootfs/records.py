@@ -32,6 +32,11 @@ def read(name: str) -> Record | None:
     return None if found is None else Record(found["kind"], found["template"])
 
 
+def names() -> list[str]:
+    """The jails that have storage, sorted."""
+    return staging.names(layout.STORAGE, _FILE)
+
+
 def users(key: str) -> list[str]:
     """The jails that cannot do without this template: a copy can, an overlay cannot."""
-    return [name for name in staging.names(layout.STORAGE) if read(name) == Record("overlay", key)]
+    return [name for name in names() if read(name) == Record("overlay", key)]

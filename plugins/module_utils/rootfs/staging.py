@@ -12,12 +12,11 @@ the name.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-from contextlib import AbstractContextManager
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
-from .. import files, layout
+from .. import files
 from ..errors import JailError
 from ..kernel import paths
 from ..kernel.syscalls import check, libc
@@ -66,6 +65,8 @@ def remove(parent: str, name: str) -> None:
 
     :raises JailError: naming what is in the way, such as a mount, which is never entered.
     """
+    if not os.path.isdir(parent):
+        return
     with _blamed(f"{os.path.join(parent, name)} cannot be removed"), _opened(parent) as folder:
         paths.remove_tree(folder, _OLD + name)
         with contextlib.suppress(FileNotFoundError):
@@ -79,19 +80,25 @@ def sweep(parent: str, lock: str) -> list[str]:
 
     :param lock: as for :func:`locked`. What is locked somebody works on: it stays.
     """
-    swept = []
+    swept: list[str] = []
+    if not os.path.isdir(parent):
+        return swept
     with _blamed(f"{parent} cannot be swept"), _opened(parent) as folder:
         for entry in sorted(os.listdir(folder)):
-            name = entry[len(_NEW) :]
-            if entry.startswith((_NEW, _OLD)) and _clear_if_free(folder, entry, lock + name):
-                swept.append(name)
+            if entry.startswith((_NEW, _OLD)):
+                name = entry[len(_NEW) :]
+                with files.locked_if_free(lock + name) as free:
+                    if free:
+                        paths.remove_tree(folder, entry)
+                        swept.append(name)
     return swept
 
 
-def names(parent: str) -> list[str]:
-    """The whole ones, sorted."""
+def names(parent: str, note: str) -> list[str]:
+    """The whole ones, sorted: what has the file ``note`` in it. (A file system of its own has a ``lost+found``.)"""
     with contextlib.suppress(FileNotFoundError):
-        return sorted(name for name in os.listdir(parent) if not name.startswith("."))
+        whole = [name for name in os.listdir(parent) if not name.startswith(".")]
+        return sorted(name for name in whole if os.path.isfile(os.path.join(parent, name, note)))
     return []
 
 
@@ -99,17 +106,6 @@ def sync_filesystem(path: str) -> None:
     """syncfs(2): wait until the file system of ``path`` is on disk. A write that failed late is an error here."""
     with paths.opened(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as folder:
         check(libc.syncfs(folder), "syncfs", path)
-
-
-def _clear_if_free(folder: int, entry: str, lock: str) -> bool:
-    files.make_private_directory(layout.LOCKS)
-    with paths.opened(os.open(os.path.join(layout.LOCKS, lock), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)) as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        paths.remove_tree(folder, entry)
-        return True
 
 
 @contextlib.contextmanager

@@ -65,7 +65,7 @@ def describe(name: str) -> Storage | None:
 
 def names() -> list[str]:
     """The jails that have storage, sorted."""
-    return staging.names(layout.STORAGE)
+    return records.names()
 
 
 def remove(name: str) -> None:

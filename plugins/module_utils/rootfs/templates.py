@@ -56,7 +56,7 @@ def ensure(recipe: recipes.Recipe, confine: Confine) -> str:
 
 def exists(key: str) -> bool:
     """Whether the template is there, and so whole."""
-    return os.path.isdir(tree(key))
+    return os.path.isfile(os.path.join(layout.template(key), _FILE))
 
 
 def describe(key: str) -> dict[str, Any] | None:
@@ -67,7 +67,7 @@ def describe(key: str) -> dict[str, Any] | None:
 
 def names() -> list[str]:
     """The keys of all templates, sorted."""
-    return staging.names(layout.TEMPLATES)
+    return staging.names(layout.TEMPLATES, _FILE)
 
 
 def remove(key: str) -> None:

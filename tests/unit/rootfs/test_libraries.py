@@ -30,18 +30,18 @@ def elf(bits: int, order: str, kind: int = 3) -> bytes:
 
 @pytest.mark.parametrize("bits", [32, 64])
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_the_loader_is_found(bits, order):
+def test_the_loader_is_found(bits: int, order: str) -> None:
     assert libraries.interpreter(elf(bits, order)) == "/lib/ld-test.so.1"
     assert libraries.interpreter(elf(bits, order, kind=1)) is None
 
 
-def test_what_is_not_elf_needs_no_loader():
+def test_what_is_not_elf_needs_no_loader() -> None:
     assert libraries.interpreter(b"#!/bin/sh\n") is None
     assert libraries.interpreter(b"") is None
 
 
 @given(st.binary(max_size=200), st.integers(0, 200))
-def test_rubbish_is_no_error(rubbish, position):
+def test_rubbish_is_no_error(rubbish: bytes, position: int) -> None:
     whole = elf(64, "<")
     libraries.interpreter(b"\x7fELF" + rubbish)
     libraries.interpreter(whole[:position])

@@ -1,12 +1,15 @@
 # Copyright: (c) 2026, cellblock.jails contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Recipes and keys: the same wish gives the same template, another wish another, and nothing odd reaches a command line."""
+"""Recipes and keys: the same wish gives the same template, another one another; nothing odd reaches a command line."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -14,6 +17,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import recipes
 
+Options = dict[str, Any]
 SAFE_FILE_NAME = re.compile(r"[a-z][a-z0-9.+~-]*")
 
 suites = st.from_regex(r"[a-z][a-z0-9.+~-]{0,15}", fullmatch=True)
@@ -46,7 +50,7 @@ anything = st.one_of(st.none(), st.booleans(), st.integers(), st.text(), st.list
 
 
 @given(wishes)
-def test_key_is_a_safe_file_name_and_the_recipe_survives_json(options):
+def test_key_is_a_safe_file_name_and_the_recipe_survives_json(options: Options) -> None:
     recipe = recipes.parse(options)
     key = recipes.key(recipe)
     assert SAFE_FILE_NAME.fullmatch(key)
@@ -55,7 +59,7 @@ def test_key_is_a_safe_file_name_and_the_recipe_survives_json(options):
 
 
 @given(wishes, st.randoms(use_true_random=False))
-def test_order_repetition_and_defaults_do_not_matter(options, random):
+def test_order_repetition_and_defaults_do_not_matter(options: Options, random: Random) -> None:
     other = dict(options)
     for name, value in options.items():
         if isinstance(value, list):
@@ -67,13 +71,13 @@ def test_order_repetition_and_defaults_do_not_matter(options, random):
 
 
 @given(wishes, wishes)
-def test_keys_differ_exactly_when_recipes_do(one, other):
+def test_keys_differ_exactly_when_recipes_do(one: Options, other: Options) -> None:
     first, second = recipes.parse(one), recipes.parse(other)
     assert (recipes.key(first) == recipes.key(second)) == (first == second)
 
 
 @given(wishes, groups, groups)
-def test_trust_groups_share_nothing(options, one, other):
+def test_trust_groups_share_nothing(options: Options, one: str, other: str) -> None:
     assume(one != other)
     keys = {recipes.key(recipes.parse({**options, "trust_group": group})) for group in (one, other)}
     assert len(keys) == 2
@@ -82,14 +86,16 @@ def test_trust_groups_share_nothing(options, one, other):
 @given(
     st.dictionaries(st.sampled_from([*recipes.parse({"method": "skeleton"}), "suite", "mirror", "packages"]), anything)
 )
-def test_bad_input_is_a_sentence_that_names_the_option(options):
+def test_bad_input_is_a_sentence_that_names_the_option(options: Options) -> None:
+    said = "fine: it was accepted"
     try:
         recipes.parse(options)
     except ValueError as error:
-        assert re.match(r"[a-z_]+: \S", str(error))
+        said = str(error)
+    assert re.match(r"[a-z_]+: \S", said)
 
 
-def strings_of(recipe):
+def strings_of(recipe: recipes.Recipe) -> Iterator[str]:
     for value in recipe.values():
         if isinstance(value, str):
             yield value
@@ -98,7 +104,7 @@ def strings_of(recipe):
 
 
 @given(debootstraps, st.sampled_from(["suite", "mirror", "packages", "components", "keyring", "arch"]), st.text())
-def test_what_is_accepted_can_stand_on_a_command_line(options, name, text):
+def test_what_is_accepted_can_stand_on_a_command_line(options: Options, name: str, text: str) -> None:
     value = [text] if name in ("packages", "components") else text
     try:
         recipe = recipes.parse({**options, name: value})
@@ -145,12 +151,12 @@ def test_what_is_accepted_can_stand_on_a_command_line(options, name, text):
         ),
     ],
 )
-def test_messages(options, said):
+def test_messages(options: Options, said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         recipes.parse(options)
 
 
-def test_a_mirror_with_and_without_a_slash_is_one():
+def test_a_mirror_with_and_without_a_slash_is_one() -> None:
     keys = {
         recipes.key(recipes.parse({"method": "debootstrap", "suite": "sid", "mirror": mirror}))
         for mirror in ("http://deb.debian.org/debian", "http://deb.debian.org/debian/")
@@ -158,7 +164,7 @@ def test_a_mirror_with_and_without_a_slash_is_one():
     assert len(keys) == 1
 
 
-def test_the_key_of_a_released_recipe_stays():
+def test_the_key_of_a_released_recipe_stays() -> None:
     """A key that changes makes every host build every template again: raise the method's version when that is meant."""
     recipe = recipes.parse({"method": "debootstrap", "suite": "bookworm", "packages": ["nginx-light"]})
     assert recipes.key(recipe) == "debootstrap-bookworm-46d819a11926dbc7"

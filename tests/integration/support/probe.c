@@ -1,0 +1,71 @@
+/*
+ * Copyright: (c) 2026, cellblock.jails contributors
+ * GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Make one system call and print how it ended: "ok", or the name of the error. Runs in jails and, as the control,
+ * outside.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int nothing(void *unused)
+{
+    (void)unused;
+    return 0;
+}
+
+static long call(int words, char **word)
+{
+    long number[8] = {0};
+    static char stack[65536] __attribute__((aligned(16)));
+
+    for (int i = 2; i < words && i < 8; i++)
+        number[i] = strtol(word[i], NULL, 0);
+    if (!strcmp(word[1], "socket"))
+        return socket(number[2], number[3], number[4]);
+    if (!strcmp(word[1], "unshare"))
+        return unshare(number[2]);
+    if (!strcmp(word[1], "clone")) {
+        long child = clone(nothing, stack + sizeof stack, number[2] | SIGCHLD, NULL);
+        return child > 0 ? waitpid(child, NULL, 0) : child;
+    }
+    if (!strcmp(word[1], "clone3"))
+        return syscall(SYS_clone3, NULL, 0);
+    if (!strcmp(word[1], "read")) {
+        char byte;
+        int file = open(word[2], O_RDONLY | O_NONBLOCK);
+        if (file < 0)
+            return file;
+        long got = read(file, &byte, 1);
+        if (!got)
+            puts("empty"), exit(0);
+        return got;
+    }
+    if (!strcmp(word[1], "write"))
+        return open(word[2], O_WRONLY | O_NONBLOCK);
+    if (!strcmp(word[1], "mknod"))
+        return mknod(word[2], S_IFCHR | 0600, makedev(number[3], number[4]));
+    if (!strcmp(word[1], "open_by_handle_at"))
+        return syscall(SYS_open_by_handle_at, AT_FDCWD, NULL, 0);
+    fprintf(stderr, "probe: unknown call %s\n", word[1]);
+    exit(2);
+}
+
+int main(int words, char **word)
+{
+    puts(call(words, word) < 0 ? strerrorname_np(errno) : "ok");
+    return 0;
+}
