@@ -12,12 +12,13 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
@@ -25,7 +26,6 @@ from ansible_collections.cellblock.jails.plugins.module_utils.jail import (
     ids,
     limits,
     live,
-    network,
     policy,
     start,
     stop,
@@ -45,6 +45,8 @@ from ansible_collections.cellblock.jails.plugins.module_utils.net import address
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import storage, templates
 
 from . import host
+
+Process = subprocess.Popen[bytes]
 
 SECONDS = 10
 """A contender that takes longer has failed."""
@@ -78,7 +80,7 @@ class Contender:
     name: str
     work: str
 
-    def prepare(self) -> Optional[str]:
+    def prepare(self) -> str | None:
         """Make ready and try once; why it cannot be measured here, or ``None``."""
         raise NotImplementedError
 
@@ -99,9 +101,9 @@ class Jail(Contender):
         self._tree = tree
         self._interfaces = interfaces
         self.name = name
-        self.work = "all of DESIGN section 5" + (", one veth on a bridge with an address" if interfaces else "; lo only")
+        self.work = "all of a start; " + ("a bridge and one veth on it with an address" if interfaces else "lo only")
 
-    def prepare(self) -> Optional[str]:
+    def prepare(self) -> str | None:
         storage.create(self._jail, "overlay", self._tree.key)
         store.write(self._jail, "state", {"command": list(self._tree.argv)})
         if self._interfaces:
@@ -131,15 +133,36 @@ class Jail(Contender):
 def _first_line(path: str) -> int:
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
-        with open(path, encoding="ascii") as file:
+        with open(path, "rb") as file:
             line = file.readline()
-        if line.endswith("\n"):
+        if line.endswith(b"\n"):
             return _moment(line)
         time.sleep(0.001)
     raise JailError(f"nothing came to {path}")
 
 
-def _moment(line: str) -> int:
+def _line_of(running: Process) -> bytes:
+    """The next line of its output, read to that and no further; empty at the end and when none comes in time."""
+    assert running.stdout
+    deadline = time.monotonic() + SECONDS
+    line = b""
+    while not line.endswith(b"\n"):
+        if not select.select([running.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            return b""
+        byte = os.read(running.stdout.fileno(), 1)
+        if not byte:
+            return b""
+        line += byte
+    return line
+
+
+def _said(running: Process) -> str:
+    """What it complained of before it ended."""
+    assert running.stderr
+    return running.stderr.read().decode(errors="replace").strip() or "it ended without a word"
+
+
+def _moment(line: bytes) -> int:
     """Nanoseconds of CLOCK_MONOTONIC; date(1), where no compiler is, knows those since 1970 only."""
     number = int(line)
     return number - (time.time_ns() - time.monotonic_ns()) if number > 10**18 else number
@@ -152,9 +175,9 @@ class Program(Contender):
         self.name = name
         self.work = work
         self._command = list(command)
-        self._running: Optional[subprocess.Popen[str]] = None
+        self._running: Process | None = None
 
-    def prepare(self) -> Optional[str]:
+    def prepare(self) -> str | None:
         if shutil.which(self._command[0]) is None:
             return f"{self._command[0]} is not installed"
         try:
@@ -172,7 +195,7 @@ class Program(Contender):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=self._inherited(),
-            text=True,
+            bufsize=0,
         )
         return before, self._read_moment()
 
@@ -180,17 +203,20 @@ class Program(Contender):
         return ()
 
     def _read_moment(self) -> int:
-        assert self._running and self._running.stdout and self._running.stderr
-        line = self._running.stdout.readline()
+        assert self._running
+        line = _line_of(self._running)
         if not line:
             self._running.kill()
             self._running.wait()
-            raise JailError(f"{self._command[0]} failed: {self._running.stderr.read().strip() or 'without a word'}")
+            said = _said(self._running)
+            self._close()
+            raise JailError(f"{self._command[0]} failed: {said}")
         return _moment(line)
 
     def stop(self) -> int:
         before = time.monotonic_ns()
-        assert self._running and self._running.stdout
+        assert self._running
+        assert self._running.stdout
         self._running.kill()
         self._running.stdout.read()  # ends when pid 1 has
         self._running.wait()
@@ -199,7 +225,10 @@ class Program(Contender):
         return took
 
     def _close(self) -> None:
-        assert self._running and self._running.stdin and self._running.stdout and self._running.stderr
+        assert self._running
+        assert self._running.stdin
+        assert self._running.stdout
+        assert self._running.stderr
         for stream in (self._running.stdin, self._running.stdout, self._running.stderr):
             stream.close()
         self._running = None
@@ -228,8 +257,8 @@ class Bubblewrap(Program):
         life = ["--unshare-all", "--unshare-user", "--die-with-parent", "--as-pid-1", "--new-session"]
         super().__init__(
             "bwrap",
-            "same namespaces, root mapped to root, /proc, /dev, /run, pivot_root, no capabilities, our seccomp; no overlay, "
-            "id range, /sys, cgroup, masks",
+            "same namespaces, root mapped to root, /proc, /dev, /run, pivot_root, no capabilities, our seccomp; "
+            "no overlay, id range, /sys, cgroup, masks",
             ["bwrap", *life, *identity, *mounts_options, *seccomp_options, "--", *tree.argv],
         )
 
@@ -256,7 +285,8 @@ class Floor(Program):
         return min(first, second), max(first, second)  # the two processes write in any order
 
     def stop(self) -> int:
-        assert self._running and self._running.stdin
+        assert self._running
+        assert self._running.stdin
         self._running.stdin.close()
         took = self._read_moment()
         self._running.wait()
@@ -266,7 +296,7 @@ class Floor(Program):
 
 def bare_floor(binary: str, tree: Tree) -> Contender:
     """The floor of what every launcher has to do."""
-    work = "same namespaces, id range, idmapped layers, overlay, /dev with nodes and devpts, /proc, /sys, pivot_root, exec"
+    work = "same namespaces, id range, idmapped layers, overlay, /dev with nodes, devpts, /proc, /sys, pivot_root, exec"
     return Floor("floor", work, binary, tree, [])
 
 
@@ -290,8 +320,8 @@ def whole_floor(binary: str, tree: Tree) -> Contender:
     extras += [f"mask=proc/{path}" for path in policy.MASKED_PROC] + [f"mask=sys/{path}" for path in policy.MASKED_SYS]
     extras.append(f"keep={capabilities.to_mask(policy.CAPABILITIES):#x}")
     extras += [f"seccomp={path}" for path in _filters(tree)]
-    return Floor("floor, all", "all system calls of our start: also cgroup, limit, masks, capabilities, seccomp", binary, tree,
-                 extras)  # fmt: skip
+    work = "the same and what else our start asks of the kernel: cgroup, limit, masks, capabilities, seccomp"
+    return Floor("floor, all", work, binary, tree, extras)
 
 
 def _filters(tree: Tree) -> list[str]:
@@ -311,16 +341,16 @@ class OciRuntime(Contender):
     def __init__(self, runtime: str, tree: Tree) -> None:
         self.name = runtime
         self.work = (
-            "same namespaces, id range, /dev, /proc, /sys, cgroup, masks, capabilities, pivot_root, compiles one seccomp list; "
-            "its root is an idmapped overlay made once beforehand"
+            "same namespaces, id range, /dev, /proc, /sys, cgroup, masks, capabilities, pivot_root, one seccomp list, "
+            "which it compiles; its root is an idmapped overlay made once beforehand"
         )
         self._jail = host.PREFIX + runtime
         self._tree = tree
         self._bundle = os.path.join(tree.folder, runtime)
         self._state = os.path.join(tree.folder, f"{runtime}-state")
-        self._running: Optional[subprocess.Popen[str]] = None
+        self._running: Process | None = None
 
-    def prepare(self) -> Optional[str]:
+    def prepare(self) -> str | None:
         if shutil.which(self.name) is None:
             return f"{self.name} is not installed"
         os.mkdir(self._bundle)
@@ -352,31 +382,32 @@ class OciRuntime(Contender):
         with paths.opened(paths.open_directory(root)) as place:
             mounts.attach(mounts.create("overlay", options), place)
 
-    def _run(self, *words: str) -> subprocess.Popen[str]:
+    def _run(self, *words: str) -> Process:
         return subprocess.Popen(
             [self.name, "--root", self._state, *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            bufsize=0,
         )
 
     def start(self) -> tuple[int, int]:
         before = time.monotonic_ns()
         running = self._run("run", "--detach", "--bundle", self._bundle, self._jail)
-        assert running.stdout and running.stderr
-        line = running.stdout.readline()
+        line = _line_of(running)
         if not line:
-            said = running.stderr.read().strip() or "without a word"
+            running.kill()
             running.wait()
             self._run("delete", "--force", self._jail).communicate()
-            raise JailError(f"{self.name} failed: {said}")
+            raise JailError(f"{self.name} failed: {_said(running)}")
         running.wait()
         self._running = running
         return before, _moment(line)
 
     def stop(self) -> int:
-        assert self._running and self._running.stdout and self._running.stderr
+        assert self._running
+        assert self._running.stdout
+        assert self._running.stderr
         before = time.monotonic_ns()
         self._run("delete", "--force", self._jail).communicate()
         self._running.stdout.read()
@@ -398,7 +429,7 @@ class OciRuntime(Contender):
                 "args": list(self._tree.argv),
                 "env": [f"{name}={value}" for name, value in policy.ENVIRONMENT.items()],
                 "cwd": "/",
-                "capabilities": {kind: names for kind in ("bounding", "effective", "permitted")},
+                "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), names),
                 "rlimits": [{"type": "RLIMIT_CORE", "soft": 1, "hard": 1}],
             },
             "root": {"path": "rootfs"},
@@ -406,16 +437,14 @@ class OciRuntime(Contender):
             "mounts": [
                 _oci_mount("/proc", "proc", "nosuid", "noexec", "nodev"),
                 _oci_mount("/dev", "tmpfs", "nosuid", "strictatime", "mode=755", f"size={policy.DEV_BYTES}"),
-                _oci_mount("/dev/pts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"),
+                _oci_mount("/dev/pts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "gid=5"),
                 _oci_mount("/dev/shm", "tmpfs", "nosuid", "nodev", "mode=1777", f"size={policy.SHM_BYTES}"),
                 _oci_mount("/dev/mqueue", "mqueue", "nosuid", "noexec", "nodev"),
                 _oci_mount("/sys", "sysfs", "nosuid", "noexec", "nodev", "ro"),
                 _oci_mount("/run", "tmpfs", "nosuid", "nodev", "mode=755", f"size={policy.RUN_BYTES}"),
             ],
             "linux": {
-                "namespaces": [
-                    {"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "cgroup", "user")
-                ],
+                "namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "cgroup", "user")],
                 "uidMappings": mapping,
                 "gidMappings": mapping,
                 "cgroupsPath": f"/{layout.CGROUP_PARENT}/{self._jail}",

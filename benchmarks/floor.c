@@ -247,6 +247,12 @@ static void become_init(int go, const char *run, const char *hostname, char *pro
     ok(execve(program, arguments, environment), program);
 }
 
+static void child_ended(int number)
+{
+    (void)number;
+    _exit(1);
+}
+
 static void map_ids(int pid, const char *first)
 {
     char path[64], text[64];
@@ -266,6 +272,7 @@ int main(int count, char **arguments)
         return 2;
     extras = arguments + 7;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGCHLD, child_ended);
 
     long long started = now();
     for (char **extra = extras; *extra; extra++) {
@@ -302,6 +309,7 @@ int main(int count, char **arguments)
     ok(write(STDOUT_FILENO, text, strlen(text)), "standard output");
     while (read(STDIN_FILENO, text, sizeof text) > 0)
         ;
+    signal(SIGCHLD, SIG_DFL);
     long long ending = now();
     syscall(SYS_close_range, 3, ~0U, 0); /* the child's mounts among them */
     kill(pid, SIGKILL);

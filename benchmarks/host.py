@@ -36,7 +36,9 @@ def run_apart(directory: str, work: Callable[[str], None]) -> int:
     :param directory: where to put what is written meanwhile; on a file system that overlay and idmapped mounts can use.
     :param work: gets an empty directory there.
     """
-    with _mount_points(), _cgroups_cleared(), tempfile.TemporaryDirectory(prefix="jails-bench-", dir=directory) as folder:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    scratch = tempfile.TemporaryDirectory(prefix="jails-bench-", dir=directory)
+    with scratch as folder, _mount_points(), _cgroups_cleared():
         os.chmod(folder, 0o755)  # the ids of a jail must get through to its tree
         known = os.path.exists(layout.IDS) and shutil.copy(layout.IDS, os.path.join(folder, "ids.json"))
         namespaces.unshare(namespaces.CLONE_NEWPID)
@@ -57,6 +59,7 @@ def reap() -> None:
 
 
 def _apart(folder: str, work: Callable[[str], None], ids_known: bool) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     process.die_with_parent()
     status = 1
     try:
@@ -67,8 +70,10 @@ def _apart(folder: str, work: Callable[[str], None], ids_known: bool) -> None:
         for number, place in enumerate(_PLACES):
             stand_in = os.path.join(folder, f"place{number}")
             os.mkdir(stand_in, 0o755)
-            with paths.opened(paths.open_directory(stand_in)) as source, paths.opened(paths.open_directory(place)) as target:
-                mounts.attach(mounts.clone(source), target)
+            with paths.opened(paths.open_directory(stand_in)) as source:
+                mount = mounts.clone(source)
+            with paths.opened(paths.open_directory(place)) as target:
+                mounts.attach(mount, target)
         if ids_known:  # no jail of ours gets the ids of one of the host's
             shutil.move(os.path.join(folder, "ids.json"), layout.IDS)
         work(folder)
@@ -77,7 +82,7 @@ def _apart(folder: str, work: Callable[[str], None], ids_known: bool) -> None:
         status = 130
     except JailError as error:
         print(f"start.py: {error}", file=sys.stderr)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - whatever it is, it ends here: this is a forked child
         traceback.print_exc()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 
 class Samples(NamedTuple):
@@ -59,7 +59,7 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
 
 def as_json(measured: Mapping[str, Samples], missing: Mapping[str, str], machine: Mapping[str, object]) -> object:
     """All of it, with every sample."""
-    contenders: dict[str, Optional[object]] = {}
+    contenders: dict[str, object] = {}
     for name, samples in measured.items():
         contenders[name] = {
             "start_us": figures(samples.start)._asdict(),

@@ -153,8 +153,8 @@ def _functions() -> Iterator[tuple[Any, str, str]]:
     is that of the block."""
     yield from ((os, "os", name) for name in _OF_OS)
     for module in _MODULES:
-        own = [(name, thing) for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__]
-        owners = [module, *(thing for _name, thing in own if inspect.isclass(thing))]
+        classes = [thing for thing in vars(module).values() if inspect.isclass(thing)]
+        owners: list[Any] = [module, *(one for one in classes if one.__module__ == module.__name__)]
         for owner in owners:
             for name, thing in list(vars(owner).items()):
                 plain = inspect.isfunction(thing) and not hasattr(thing, "__wrapped__") and not name.startswith("__")
@@ -191,6 +191,10 @@ def _timed_syscall(recorder: Recorder, function: Callable[..., int]) -> Callable
     return timed
 
 
+def _prefixes(path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    return (path[:depth] for depth in range(1, len(path) + 1))
+
+
 def _is_shown(took: list[int]) -> bool:
     """Whether it is worth a line; what took 0 never came back."""
     return statistics.median(took) >= _SHOWN or statistics.median(took) == 0
@@ -219,9 +223,8 @@ def profile(contender: Contender, rounds: int, pause: float) -> str:
         time.sleep(pause)
     lines = [f"{contender.name}, under the clocks: {statistics.median(totals) / 1000:.0f} us to the first instruction"]
     for role, title in enumerate(_ROLES):
-        keys = [key for key in took if key[0] == role]
-        keys = [key for key in keys if _is_shown(took[key])]
-        keys.sort(key=lambda key: [statistics.median(begins[role, key[1][:depth]]) for depth in range(1, len(key[1]) + 1)])
+        keys = [key for key in took if key[0] == role and _is_shown(took[key])]
+        keys.sort(key=lambda key: [statistics.median(begins[role, path]) for path in _prefixes(key[1])])
         rows = [[title, "at", "took", "itself", "calls"]]
         for key in keys:
             inside = [other for other in keys if other[1][:-1] == key[1]]

@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=40, help="starts of each contender (default %(default)s)")
     parser.add_argument("--pause", type=float, default=0.05, help="seconds between two starts, in which the kernel "
                         "finishes with the last one's namespaces (default %(default)s)")  # fmt: skip
-    parser.add_argument("--directory", default="/var/tmp", help="where to work, on ext4, xfs or btrfs (default %(default)s)")
+    parser.add_argument("--directory", default="/var/tmp", help="where to work (default %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="write all samples there too")
     parser.add_argument("--profile", action="store_true", help="show where the time of our own start goes instead")
     parser.add_argument("--only", metavar="NAME", action="append", help="measure this contender; may be repeated")
@@ -72,7 +72,7 @@ def _measure(folder: str, options: argparse.Namespace, output: str | None) -> No
     if floor and first:
         candidates += [contenders.bare_floor(floor, tree), contenders.whole_floor(floor, tree)]
     else:
-        missing = {name: "there is no C compiler (cc) that makes static programs" for name in ("floor", "floor, all")}
+        missing = dict.fromkeys(("floor", "floor, all"), "there is no C compiler (cc) that makes static programs")
     chosen = [one for one in candidates if not options.only or one.name in options.only]
     if options.profile:
         chosen = [one for one in chosen if isinstance(one, contenders.Jail)]

@@ -54,7 +54,7 @@ options:
         description: The hardware address. Left out, one that follows from the names of jail and interface.
         type: str
       mtu:
-        description: The largest packet in bytes. Left out, the kernel's default.
+        description: The largest packet in bytes. Left out, 1500.
         type: int
       masquerade:
         description: Whether what the jail sends beyond its bridge leaves the host with the host's address.

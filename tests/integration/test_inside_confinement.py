@@ -180,10 +180,10 @@ def test_covered_files_cannot_be_read(probed: str, probe: str) -> None:
 
 
 def test_read_only_parts_cannot_be_written(probed: str, probe: str) -> None:
-    """What would belong to the jail's root is read-only, such as the bound on its own user namespaces; what belongs to
+    """What would belong to the jail's root, such as limits of its IPC namespace, is read-only; what belongs to
     the host's is closed to it anyway (and read-only too, see ``test_without_user_namespace.py``). The host's root may
     write all of them, and inside a sysctl of the jail's own network may be written."""
-    own = ("/proc/sys/user/max_user_namespaces", "/proc/sys/kernel/shmmax")
+    own = ("/proc/sys/kernel/shmmax", "/proc/sys/kernel/msgmax")
     hosts = ("/proc/sys/kernel/core_pattern", "/proc/sys/vm/swappiness", "/proc/irq/default_smp_affinity")
     for path in filter(os.path.exists, (*own, *hosts)):
         assert outside(probe, "write", path) == "ok", path

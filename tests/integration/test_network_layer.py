@@ -25,6 +25,7 @@ from ansible_collections.cellblock.jails.plugins.module_utils.errors import Jail
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import namespaces, process
 from ansible_collections.cellblock.jails.plugins.module_utils.net import firewall, forwarding, loopback, sysctl
 from ansible_collections.cellblock.jails.plugins.module_utils.net.addresses import Interface, parse_interfaces
+from ansible_collections.cellblock.jails.plugins.module_utils.net.netlink import Netlink
 from ansible_collections.cellblock.jails.plugins.module_utils.net.network import Network
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -256,9 +257,11 @@ def _until_quiet(*listeners: socket.socket) -> None:
 
 
 def test_the_network_works_at_once(jail: Jail) -> None:
-    with Network() as network:
+    with Network() as network, Netlink() as host:
         network.converge(jail.pid, jail.name, jail.slot, parse_interfaces(jail.name, [FULL]))
-    assert "bridge_slave state forwarding" in run("ip -d link show vj1n0")
+        outside = host.link("vj1n0")
+        assert outside
+        assert not host.is_idle_port(outside)
     assert_reachable("10.77.0.11", jail.pid)
     assert_reachable("fd77::11", jail.pid)
     assert_reachable("10.77.0.1", 0, jail.pid)

@@ -564,6 +564,7 @@ def test_a_template_that_does_not_fit(small_disk: SmallDisk) -> None:
     assert f"the ext4 file system mounted on {layout.TEMPLATES} has 0 of" in message
     assert "free some space" in message
     assert os.listdir(layout.TEMPLATES) == ["lost+found"]
+    assert templates.names() == []
 
 
 def test_a_template_that_has_too_many_files() -> None:
@@ -586,6 +587,7 @@ def test_a_copy_that_does_not_fit(small_disk: SmallDisk) -> None:
         storage.create("one", "directory", key)
     assert f"the ext4 file system mounted on {layout.STORAGE} has 0 of" in str(caught.value)
     assert os.listdir(layout.STORAGE) == ["lost+found"]
+    assert storage.names() == []
     storage.create("two", "overlay", key)
 
 

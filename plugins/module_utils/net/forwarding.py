@@ -59,8 +59,8 @@ def ensure(versions: Iterable[int]) -> None:
     before = _record(state)
     if wanted or before is None:
         # Recorded before it is done: killed in between, we put back what is there.
-        was = {name: sysctl.read(name) for name in wanted}
-        state[_KEY] = {"boot": _boot(), "before": {**{name: was[name] for name in was if was[name]}, **(before or {})}}
+        found = {name: value for name in wanted if (value := sysctl.read(name)) is not None}
+        state[_KEY] = {"boot": _boot(), "before": {**found, **(before or {})}}
         files.write_json(layout.HOST_STATE, state)
     for name, value in wanted.items():
         sysctl.write(name, value)

@@ -14,7 +14,7 @@ from .addresses import Interface, gateways, in_order
 from .netlink import Attributes, Link, Netlink
 from .pairs import Pair
 
-_PORT_SECONDS, _POLL_SECONDS = 1.0, 0.001
+_READY_SECONDS, _POLL_SECONDS = 1.0, 0.001
 
 
 def _open_in(pid: int) -> Netlink:
@@ -174,12 +174,22 @@ def _adjust_route(jail: Netlink, pair: Pair, version: int, wanted: str | None) -
 def _tell_neighbours(host: Netlink, jail: Netlink, changed: Sequence[Pair]) -> None:
     """Wait until packets pass, and announce the addresses.
 
-    The kernel turns a bridge's port on some milliseconds after its link came up. A packet before that is lost, and one
-    that asks for a neighbour's MAC address is only repeated after a second. And a neighbour that knows the address from
-    another jail would use that one's MAC address for up to a minute.
+    A neighbour that knows an address from another jail would use that one's MAC address for up to a minute.
     """
-    deadline = time.monotonic() + _PORT_SECONDS
+    deadline = time.monotonic() + _READY_SECONDS
     for pair in changed:
-        while pair.bridge and pair.bridge.up and host.is_idle_port(pair.outside) and time.monotonic() < deadline:
+        while not _is_ready(host, jail, pair) and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
         jail.announce(pair.inside)
+
+
+def _is_ready(host: Netlink, jail: Netlink, pair: Pair) -> bool:
+    """Whether packets pass, or nothing is to be waited for.
+
+    Some milliseconds after a link came up the kernel turns on the bridge's port and IPv6 inside. Until then packets are
+    lost, and one that asks for a neighbour's MAC address is only repeated after a second.
+    """
+    if not pair.bridge or not pair.bridge.up:
+        return True
+    inside = jail.link(pair.inside.ifindex)
+    return bool(inside and inside.operational) and not host.is_idle_port(pair.outside)

@@ -40,6 +40,9 @@ class Link(NamedTuple):
     kind: str
     """``bridge``, ``veth``, ...; empty for hardware and ``lo``."""
     up: bool
+    """Whether it is switched on."""
+    operational: bool
+    """Whether the kernel has taken note that packets can pass (the kernel's networking/operstates): shown as ``UP``."""
     mac: str
     mtu: int
     master: int
@@ -79,6 +82,7 @@ def _link(message: Any) -> Link:
         name=_text(message.get_attr("IFLA_IFNAME")),
         kind=message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") or "",
         up=bool(message["flags"] & _IFF_UP),
+        operational=message.get_attr("IFLA_OPERSTATE") == "UP",
         mac=message.get_attr("IFLA_ADDRESS") or "",
         mtu=message.get_attr("IFLA_MTU"),
         master=message.get_attr("IFLA_MASTER") or 0,

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The veth pairs (veth(4)) that join jails to the host: one end in the jail, the other a port of a bridge.
 
-The host's end is called ``vj{slot}n{number}``, and once the pair is complete it has the alias ``jail NAME INTERFACE``. A
-jail's interface is ours when it is a veth whose other end, as the kernel says by index, is a device of the host with such
-a name: even a jail that may make devices has no say in the names of the host's. All other devices of a jail are its own.
+The host's end is called ``vj{slot}n{number}``, and once the pair is complete it has the alias ``jail NAME INTERFACE``.
+A jail's interface is ours when it is a veth whose other end, as the kernel says by index, is a device of the host with
+such a name: even a jail that may make devices has no say in the host's. All other devices of a jail are its own.
 """
 
 from __future__ import annotations

@@ -112,8 +112,8 @@ def _guard(command: Sequence[str], output: int, lifeline: int) -> int:
     with paths.opened(os.pidfd_open(pid)) as program:
         poll = select.poll()
         poll.register(program, select.POLLIN)
-
-        if False:
+        poll.register(lifeline, 0)  # POLLHUP, the other end's being closed, is always reported
+        if any(descriptor == lifeline for descriptor, _event in poll.poll()):
             os.kill(pid, signal.SIGKILL)
     return process.wait(pid)
 

@@ -1,0 +1,177 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ``jail`` command on a terminal: what runs in the jail has one of its own, and ours is as it was afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from ansible_collections.cellblock.jails.plugins.module_utils import layout
+from ansible_collections.cellblock.jails.tests.integration.support.calls import jail
+
+_SECONDS = 30.0
+
+
+class Terminal:
+    """A terminal of ours with a client on it, as a user has one."""
+
+    def __init__(self, *words: str, size: tuple[int, int] = (31, 97), piped_output: bool = False) -> None:
+        self.master, self.slave = pty.openpty()
+        self.resize(*size)
+        self.before = termios.tcgetattr(self.slave)
+        self.shown = b""
+        self.client = subprocess.Popen(
+            [layout.COMMAND, *words],
+            stdin=self.slave,
+            stdout=subprocess.PIPE if piped_output else self.slave,
+            stderr=self.slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0) and None,
+            env={**os.environ, "TERM": "vt220"},
+        )
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Give the terminal another size."""
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, text: str) -> None:
+        """Press keys."""
+        os.write(self.master, text.encode())
+
+    def wait_for(self, text: str) -> str:
+        """Wait until the terminal shows a text; all that it showed so far."""
+        deadline = time.monotonic() + _SECONDS
+        while text.encode() not in self.shown:
+            ready, _out, _err = select.select([self.master], [], [], deadline - time.monotonic())
+            assert ready, f"{text!r} is not shown, but {self.shown!r}"
+            self.shown += os.read(self.master, 4096)
+        return self.shown.decode()
+
+    def end(self) -> int:
+        """Wait for the client; its exit status."""
+        status = self.client.wait(_SECONDS)
+        while select.select([self.master], [], [], 0.1)[0]:
+            self.shown += os.read(self.master, 4096)
+        return status
+
+    def close(self) -> None:
+        """End the client, if it still runs."""
+        with contextlib.suppress(ProcessLookupError):
+            self.client.kill()
+        self.client.wait()
+        if self.client.stdout:
+            self.client.stdout.close()
+        os.close(self.master)
+        os.close(self.slave)
+
+
+@contextlib.contextmanager
+def on_terminal(*words: str, piped_output: bool = False) -> Iterator[Terminal]:
+    """A client on a terminal for a ``with`` block."""
+    terminal = Terminal(*words, piped_output=piped_output)
+    try:
+        yield terminal
+    finally:
+        terminal.close()
+
+
+def test_the_command_gets_a_terminal_of_the_jail(shared_box: str) -> None:
+    """``tty`` names one of the jail's own, of the size of ours, and TERM says what ours is. Its status comes back, and
+    our terminal has its old settings."""
+    with on_terminal("exec", shared_box, "--", "sh", "-c", "tty; stty size; echo $TERM; exit 5") as terminal:
+        assert terminal.end() == 5
+        shown = terminal.shown.decode().split("\r\n")
+        assert shown[0].startswith("/dev/pts/")
+        assert shown[1:3] == ["31 97", "vt220"]
+        assert termios.tcgetattr(terminal.slave) == terminal.before
+
+
+def test_our_terminal_never_enters(shared_box: str) -> None:
+    """The descriptors inside are of the jail's devpts, and the process leads a session with it as controlling terminal:
+    our own cannot be typed into from there."""
+    with on_terminal("exec", shared_box, "--", "sh", "-c", "ls -l /proc/self/fd; ps -o pid,tty,args; echo to-tty > /dev/tty") as terminal:
+        terminal.end()
+        shown = terminal.shown.decode()
+        inner = {line.split("-> ")[1].strip() for line in shown.splitlines() if "-> /dev/pts" in line}
+        assert len(inner) == 1
+        assert os.stat(terminal.slave).st_dev not in {os.stat("/proc").st_dev}
+        assert "to-tty" in shown
+
+
+def test_keys_window_and_signals_pass(shared_box: str) -> None:
+    """What is typed arrives, a change of the window is told, Ctrl-C interrupts the command inside and not the client."""
+    script = "trap 'echo interrupted' INT; trap 'stty size' WINCH; echo ready; while :; do read -r line && echo got $line; done"
+    with on_terminal("exec", shared_box, "--", "sh", "-c", script) as terminal:
+        terminal.wait_for("ready")
+        terminal.type("hello\n")
+        terminal.wait_for("got hello")
+        terminal.resize(11, 22)
+        os.kill(terminal.client.pid, signal.SIGWINCH)
+        terminal.type("\n")
+        terminal.wait_for("11 22")
+        terminal.type("\x03")
+        terminal.wait_for("interrupted")
+        assert terminal.client.poll() is None
+        jail("exec", shared_box, "--", "sh", "-c", "kill -9 -1")
+        assert terminal.end() == 137
+        assert termios.tcgetattr(terminal.slave) == terminal.before
+
+
+def test_enter_is_a_login_shell(shared_box: str) -> None:
+    """``enter`` gives a shell on a terminal, whose status is the client's."""
+    with on_terminal("enter", shared_box) as terminal:
+        terminal.wait_for("# ")
+        terminal.type("echo $((6*7)); tty; exit 3\n")
+        assert terminal.end() == 3
+        shown = terminal.shown.decode()
+        assert "\r\n42\r\n" in shown
+        assert "/dev/pts/" in shown
+        assert termios.tcgetattr(terminal.slave) == terminal.before
+
+
+@pytest.mark.parametrize("attempt", range(10))
+def test_a_terminal_is_had_every_time(shared_box: str, attempt: int) -> None:
+    """Entering is not a matter of who is first: the process inside or the one that brought it there."""
+    with on_terminal("exec", shared_box, "--", "echo", "fine") as terminal:
+        assert terminal.end() == 0
+        assert terminal.shown == b"fine\r\n"
+
+
+def test_a_command_that_is_not_there(shared_box: str) -> None:
+    """On a terminal too the status tells what was wrong, and the terminal is put back."""
+    with on_terminal("exec", shared_box, "--", "no-such") as terminal:
+        assert terminal.end() == 127
+        assert b"no such program" in terminal.shown
+        assert termios.tcgetattr(terminal.slave) == terminal.before
+
+
+def test_output_that_is_piped_stays_clean(shared_box: str) -> None:
+    """With the output in a pipe and the input a terminal, the pipe gets what the command prints and no echo of keys."""
+    with on_terminal("exec", shared_box, "--", "sh", "-c", "read -r a; echo got $a", piped_output=True) as terminal:
+        time.sleep(1)
+        terminal.type("keys\n")
+        assert terminal.client.stdout
+        assert terminal.client.stdout.read() == b"got keys\n"
+        assert terminal.end() == 0
+
+
+def test_terminal_that_goes_away_ends_the_command(shared_box: str) -> None:
+    """Closing the window hangs up what runs inside, as it does without a jail."""
+    with on_terminal("exec", shared_box, "--", "sh", "-c", "echo here; exec sleep 9753") as terminal:
+        terminal.wait_for("here")
+        terminal.client.send_signal(signal.SIGHUP)
+        assert terminal.end() == 129
+    assert "9753" not in jail("exec", shared_box, "--", "ps").stdout.decode()
