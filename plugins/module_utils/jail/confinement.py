@@ -11,6 +11,7 @@ programs), then all other capabilities.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -27,6 +28,7 @@ class Confinement(NamedTuple):
     programs: Sequence[bytes]
 
 
+@functools.lru_cache(maxsize=1)
 def prepare() -> Confinement:
     """Read what :func:`apply` needs; on the host, before any namespace is left."""
     return Confinement(
@@ -71,6 +73,6 @@ def execute(argv: Sequence[str], environment: dict[str, str]) -> OSError:
 def reset_oom_score() -> None:
     """Undo a protection from the OOM killer that we were started with (sshd's children have it), as far as we may."""
     # Where we may not change it, the score is the host administrator's wish.
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "r+b", 0) as file:
         if int(file.read()) < 0:
-            file.write("0")
+            file.write(b"0")

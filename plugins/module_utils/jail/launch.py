@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Start a process as pid 1 of a new jail.
 
-Three processes take part. The *launcher* (the module or the ``jail`` command) stays outside. A first child joins
-the cgroup, leaves all namespaces at once and forks; that second child is *pid 1*, becomes an orphan of the launcher
-by the first one's end, and builds its root while the launcher maps its ids and wires its network. Until the
-launcher says go, pid 1 ends when the launcher
-does: killed at any moment, no half-made jail stays. Nothing of ours stays beside a running jail.
+Three processes take part. The *launcher* (the module or the ``jail`` command) stays outside. A first child leaves the
+namespaces and forks; that second child is *pid 1*, becomes an orphan of the launcher by the first one's end, and
+builds its root while the launcher maps its ids, moves it into its cgroup and wires its network. Until the launcher says
+go, pid 1 ends when the launcher does: killed at any moment, no half-made jail stays. Nothing of ours stays beside a
+running jail.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Callable, NamedTuple, NoReturn
 
 from ..errors import JailError
@@ -61,7 +61,7 @@ class Started(NamedTuple):
 def launch(plan: Plan, before_go: Callable[[int, int], None]) -> Started:
     """Start a jail. Its cgroup and limits must stand.
 
-    :param before_go: called with pid 1's host pid and start time when the root stands, to wire the network and
+    :param before_go: called with pid 1's host pid and start time while it builds its root, to wire the network and
         record the jail; the jail's first instruction comes after it.
     :raises JailError: when a step failed; nothing of the jail is left then but the cgroup, which is the caller's.
     """
@@ -69,29 +69,40 @@ def launch(plan: Plan, before_go: Callable[[int, int], None]) -> Started:
     ours, theirs = channel.pair()
     process.adopt_orphans(True)
     try:
-        first = process.fork(lambda: _leave_host(plan, prepared, theirs, ours))
-        theirs.close()
-        try:
-            message, descriptors = _expect(ours)
-        finally:
-            process.wait(first)
-        pid = int(message["pid"])
-        try:
-            _hand_over_layers(plan, pid, ours)
-            started = pidfd.start_time(pid)
-            _expect(ours)
-            before_go(pid, started)
-            ours.send({})
-            _expect_exec(ours)
-            return Started(pid, started, descriptors[0])
-        except BaseException:
-            pidfd.send_signal(descriptors[0], signal.SIGKILL)
-            process.wait(pid)
-            os.close(descriptors[0])
-            raise
+        with contextlib.ExitStack() as first:
+            first.callback(process.wait, process.fork(lambda: _leave_host(plan, prepared, theirs, ours)))
+            theirs.close()
+            with paths.opened(devices.create(plan.first_id or 0)) as dev:
+                message, (handle,) = _expect(ours)
+                pid = int(message["pid"])
+                with _ended_on_failure(pid, handle, first):
+                    _hand_over_layers(plan, pid, dev, ours)
+            with _ended_on_failure(pid, handle, first):
+                # Moving a process takes the kernel milliseconds on version 1; pid 1 builds its root meanwhile.
+                plan.group.join(pid)
+                first.close()
+                started = pidfd.start_time(pid)
+                before_go(pid, started)
+                _expect(ours)
+                ours.send({})
+                _expect_exec(ours)
+                return Started(pid, started, handle)
     finally:
         ours.close()
         process.adopt_orphans(False)
+
+
+@contextlib.contextmanager
+def _ended_on_failure(pid: int, handle: int, first: contextlib.ExitStack) -> Iterator[None]:
+    """End pid 1 when the block fails, and reap it: it is ours once the first child has ended."""
+    try:
+        yield
+    except BaseException:
+        pidfd.send_signal(handle, signal.SIGKILL)
+        first.close()
+        process.wait(pid)
+        os.close(handle)
+        raise
 
 
 def run(plan: Plan) -> int:
@@ -123,14 +134,13 @@ def _expect_exec(ours: Channel) -> None:
         raise JailError(f"the init cannot be run: {message['error']}", option="command")
 
 
-def _hand_over_layers(plan: Plan, pid: int, ours: Channel) -> None:
+def _hand_over_layers(plan: Plan, pid: int, dev: int, ours: Channel) -> None:
     """Map pid 1's ids and send it the mounts of its tree: only the host's root may idmap (mount_setattr(2))."""
+    folders = [(plan.layers.upper, 0)]
+    if plan.layers.lower is not None:
+        folders.append((plan.layers.lower, RDONLY))
     with contextlib.ExitStack() as stack:
-        owner = plan.first_id or 0
-        sent = [stack.enter_context(paths.opened(devices.create(owner)))]
-        folders = [(plan.layers.upper, 0)]
-        if plan.layers.lower is not None:
-            folders.append((plan.layers.lower, RDONLY))
+        sent = [dev]
         if plan.first_id is None:
             for folder, attributes in folders:
                 sent.append(stack.enter_context(paths.opened(_bind(folder, attributes))))
@@ -162,17 +172,17 @@ def _idmapped(folder: str, userns: int, attributes: int) -> int:
 
 
 def _leave_host(plan: Plan, prepared: Confinement, theirs: Channel, ours: Channel) -> None:
-    """The first child: into the cgroup, out of the namespaces, fork pid 1, end."""
+    """The first child: out of the namespaces, fork pid 1, end."""
     ours.close()
     process.die_with_parent()
     with _reported(theirs):
         process.hide_memory()
         confinement.reset_oom_score()
-        plan.group.join()
         os.dup2(plan.output, 1)
         os.dup2(plan.output, 2)
         process.close_all_but([1, 2, theirs.fileno()])
         kinds = dict(namespaces.KINDS)
+        del kinds["cgroup"]  # its root will be the cgroup in which pid 1 is at the end
         if plan.first_id is None:
             del kinds["user"]
         namespaces.unshare(sum(kinds.values()))
@@ -202,6 +212,7 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
             theirs.receive()
         except EOFError:
             os._exit(1)  # the launcher is gone before it recorded us
+        namespaces.unshare(namespaces.CLONE_NEWCGROUP)
         if plan.tied:
             process.die_with_parent()
         os.setsid()
@@ -211,7 +222,7 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
 
 
 @contextlib.contextmanager
-def _reported(theirs: Channel) -> Any:
+def _reported(theirs: Channel) -> Iterator[None]:
     """Send an error to the launcher and end: no child of the launcher ever goes on with the launcher's own code."""
     try:
         yield

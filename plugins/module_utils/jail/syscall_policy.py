@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import hashlib
 import os
 import platform
@@ -106,7 +105,6 @@ def programs() -> list[bytes]:
     return [_kept(policy) for policy in (refusals(), allowlist())]
 
 
-@functools.cache
 def _kept(policy: Filter) -> bytes:
     text = f"{policy!r} {seccomp.version()} {platform.machine()}"
     path = os.path.join(layout.CACHE, f"seccomp-{hashlib.sha256(text.encode()).hexdigest()[:32]}.bpf")

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import gc
 import os
 import signal
 import sys
@@ -26,6 +26,7 @@ def fork(child: Callable[[], None]) -> int:
     if pid:
         return pid
     status = 70
+    gc.disable()  # a collection would copy the parent's memory, page by page
     try:
         child()
         status = 0
@@ -53,17 +54,14 @@ def forbid_imports() -> None:
     """Make every further import fail: after a change of root it would load the guest's file."""
     sys.path[:] = []
     sys.path_hooks[:] = []
-    sys.path_importer_cache.clear()
     sys.meta_path[:] = [finder for finder in sys.meta_path if getattr(finder, "__name__", "") == "BuiltinImporter"]
 
 
 def reset_signals() -> None:
-    """Give every signal its default action and unblock all: an exec keeps ignored ones, and Python ignores
-    SIGPIPE."""
-    for number in range(1, signal.NSIG):
-        if number not in (signal.SIGKILL, signal.SIGSTOP):
-            with contextlib.suppress(OSError, ValueError):  # 32 and 33 belong to the C library
-                signal.signal(number, signal.SIG_DFL)
+    """Give ignored signals their default action and unblock all: an exec keeps both, and Python ignores SIGPIPE."""
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
