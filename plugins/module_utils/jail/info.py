@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import layout
 from ..rootfs import storage
-from . import ids, limits, live, network, state, store
+from . import ids, limits, live, network, rootfs, state, store
 from .facet import Facet, read_live
 from .live import Running
 
@@ -59,10 +59,13 @@ def _options(facet: Facet, name: str, running: Running | None) -> dict[str, Any]
 
 
 def _rootfs(name: str) -> dict[str, Any] | None:
+    """The options that were said at its making, with the template that came of them."""
     stored = storage.describe(name)
     if stored is None:
         return None
-    return {"storage": stored.kind, "template": stored.template, **store.read(name, "rootfs")}
+    recorded = store.read(name, "rootfs")
+    said = {option.name: recorded[option.name] for option in rootfs.OPTIONS if recorded.get(option.name)}
+    return {**said, "storage": stored.kind, "template": stored.template}
 
 
 def _usage(running: Running) -> dict[str, Any]:

@@ -91,6 +91,8 @@ def expect(name: str) -> Running:
     :raises JailError: when it does not.
     """
     running = find(name)
+    if running is None and not os.path.isdir(layout.desired(name)):
+        raise JailError("there is no such jail on this host")
     if running is None:
         raise JailError("it does not run", advice=f"start it with: jail start {name}")
     return running

@@ -7,9 +7,9 @@ The first stage runs on the host: it downloads packages, verifies them against a
 nothing of what it unpacks. The second configures them, which does: maintainer scripts as root. It runs confined like
 a jail, and from there on the tree is not trusted.
 
-What the second stage needs of its confinement: ``/dev`` with null, zero, full, random, urandom, tty, ``/dev/fd`` and
-a ``/proc``; chown to any id below 65536, setuid, setgid, file capabilities, chroot for dpkg's scripts; no network, no
-mount, no mknod.
+What the second stage needs of its confinement: ``/dev`` with null, zero, full, random, urandom, tty and fd; ``/proc``;
+a loopback interface that is up (postfix looks for one); chown to any id below 65536, setuid, setgid, file
+capabilities, chroot. It needs no other network, no mount and no mknod.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ _SECOND_STAGE = [*_ENVIRONMENT, "/debootstrap/debootstrap", "--second-stage"]
 _LOG = "debootstrap/debootstrap.log"
 _LOG_LIMIT = 8 << 20
 _LOG_TAIL = 60
+_DPKG_SUMMARY = "Errors were encountered while processing:"
 _DOWNLOADED = re.compile(r"\S+ \S+ URL:.* -> ")  # a line of wget that reports success
 
 
@@ -93,8 +94,10 @@ def _first_stage(program: str, recipe: Recipe, tree: str, mirror: str, log: Buil
 def _failure(stage: str, status: int, root: int, log: BuildLog) -> Exception:
     """The error for a stage that failed. What its programs printed is in the tree, which is about to go."""
     with contextlib.suppress(OSError):
-        lines = paths.read_file(root, _LOG, _LOG_LIMIT).decode(errors="replace").splitlines()
-        log.note("\n".join([line for line in lines if not _DOWNLOADED.match(line)][-_LOG_TAIL:]))
+        # What dpkg prints from there on only lists the packages again; the reason stands before it.
+        text = paths.read_file(root, _LOG, _LOG_LIMIT).decode(errors="replace").rpartition(_DPKG_SUMMARY)
+        lines = [line for line in (text[0] or text[2]).splitlines() if not _DOWNLOADED.match(line)]
+        log.note("\n".join(lines[-_LOG_TAIL:]))
     return log.failure(f"the {stage} stage of debootstrap ended with status {status}")
 
 
