@@ -20,7 +20,7 @@ from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import stor
 from ansible_collections.cellblock.jails.tests.integration.support import calls, evidence, sandbox
 from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt, inside, module, refused
 
-_SKELETON = {"method": "skeleton", "binaries": ["busybox"]}
+_SKELETON: dict[str, Any] = {"method": "skeleton", "binaries": ["busybox"]}
 
 
 def _interface(**more: Any) -> dict[str, Any]:
@@ -68,7 +68,11 @@ def _interface(**more: Any) -> dict[str, Any]:
         ("jail_rootfs", {}, "method: must be one of"),
         ("jail_rootfs", {"method": "skeleton", "binaries": ["--version"]}, "binaries: '--version' is not"),
         ("jail_rootfs", {"method": "debootstrap", "suite": "-x"}, "suite: '-x' is not a suite"),
-        ("jail_rootfs", {"method": "debootstrap", "suite": "x", "mirror": "ftp://x"}, "mirror: 'ftp://x' is not a mirror"),
+        (
+            "jail_rootfs",
+            {"method": "debootstrap", "suite": "x", "mirror": "ftp://x"},
+            "mirror: 'ftp://x' is not a mirror",
+        ),
     ],
 )
 def test_wrong_values_are_named_and_leave_nothing(name: str, which: str, options: dict[str, Any], said: str) -> None:
@@ -81,7 +85,11 @@ def test_wrong_values_are_named_and_leave_nothing(name: str, which: str, options
         assert said in message
         assert "\n" not in message
     after = evidence.everything()
-    gone = {path for path in after["files"] if path not in before["files"] and not path.startswith((layout.LOCKS, layout.LOG))}
+    gone = {
+        path
+        for path in after["files"]
+        if path not in before["files"] and not path.startswith((layout.LOCKS, layout.LOG))
+    }
     assert gone - {layout.TEMPLATES, layout.STORAGE, layout.RUN, layout.ETC} == set()
     assert after["network"] == before["network"]
     assert name not in module("jail_info")["jails"]
@@ -111,7 +119,9 @@ def test_an_init_that_does_not_run_is_an_error(name: str, command: list[str], sa
 
 def test_a_program_that_the_host_lacks_is_named(name: str) -> None:
     """A skeleton of a program that is not there is not made, and nothing of it stays."""
-    assert "the host has no program no-such" in refused("jail_rootfs", name=name, method="skeleton", binaries=["no-such"])
+    assert "the host has no program no-such" in refused(
+        "jail_rootfs", name=name, method="skeleton", binaries=["no-such"]
+    )
     assert name not in module("jail_info")["jails"]
     assert [entry for entry in os.listdir(layout.TEMPLATES) if entry.startswith(".")] == []
 
@@ -147,7 +157,11 @@ def test_missing_programs_are_named_with_their_packages(bare_host: dict[str, str
     assert "debootstrap is not installed on the host; install the package debootstrap there" in message
     assert storage.describe(name) is None
     module("jail_rootfs", name=name, **_SKELETON)
-    module("jail_net", name=name, interfaces=[{"name": "e0", "bridge": "br-b", "addresses": ["10.87.0.2/24"], "masquerade": True}])
+    module(
+        "jail_net",
+        name=name,
+        interfaces=[{"name": "e0", "bridge": "br-b", "addresses": ["10.87.0.2/24"], "masquerade": True}],
+    )
     message = refused("jail_state", name=[name], command=["sleep", "99"], state="started")
     assert "nft" in message
     assert "nftables" in message
@@ -163,7 +177,9 @@ def test_a_missing_pyroute2_is_named_with_its_package(name: str, tmp_path: Path)
         f"sys.path.insert(0, {os.path.join(calls.ROOT, '.collections')!r})"
     )
     line = calls.command_line("jail_net")
-    line[line.index("-c") + 1] = line[line.index("-c") + 1].replace("import runpy, sys, types", f"{blocked}\nimport types")
+    line[line.index("-c") + 1] = line[line.index("-c") + 1].replace(
+        "import runpy, sys, types", f"{blocked}\nimport types"
+    )
     module("jail_rootfs", name=name, **_SKELETON)
     module("jail_state", name=[name], command=["sleep", "99"], state="started")
     options = calls.arguments({"name": name, "interfaces": [{"name": "e0", "bridge": "br-b"}]})

@@ -10,7 +10,7 @@ from typing import Any
 from ansible_collections.cellblock.jails.tests.integration.support import evidence
 from ansible_collections.cellblock.jails.tests.integration.support.calls import actions, attempt, module, pid_of
 
-_SKELETON = {"method": "skeleton", "binaries": ["busybox"]}
+_SKELETON: dict[str, Any] = {"method": "skeleton", "binaries": ["busybox"]}
 _COMMAND = ["sleep", "9999"]
 
 

@@ -63,7 +63,13 @@ def test_an_id_that_the_jail_does_not_have_is_named(shared_box: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["exec", "Bad", "--", "true"], ["exec", "-u", "root", "x", "--", "id"], ["exec", "-e", "A", "x"], ["nonsense"], []],
+    [
+        ["exec", "Bad", "--", "true"],
+        ["exec", "-u", "root", "x", "--", "id"],
+        ["exec", "-e", "A", "x"],
+        ["nonsense"],
+        [],
+    ],
 )
 def test_wrong_usage_is_told_with_status_2(shared_box: str, words: list[str]) -> None:
     """What the command line cannot mean is refused as every program does."""
@@ -84,7 +90,9 @@ def test_a_jail_that_is_not_there_is_an_error_of_every_verb(shared_box: str, ver
 
 def test_options_of_exec(shared_box: str) -> None:
     """User, directory and variables hold; a user alone is also the group."""
-    done = jail("exec", "-u", "12", "-w", "/etc", "-e", "A=1 2", shared_box, "--", "sh", "-c", "id -u; id -g; pwd; echo $A")
+    done = jail(
+        "exec", "-u", "12", "-w", "/etc", "-e", "A=1 2", shared_box, "--", "sh", "-c", "id -u; id -g; pwd; echo $A"
+    )
     assert done.stdout == b"12\n12\n/etc\n1 2\n"
     assert jail("exec", "-u", "12:13", shared_box, "id", "-g").stdout == b"13\n"
 
@@ -113,7 +121,9 @@ def test_streams_are_binary_and_apart(shared_box: str) -> None:
 def test_end_of_input_reaches_the_command(shared_box: str) -> None:
     """An empty standard input ends at once, and one that was never open does no harm."""
     assert jail("exec", shared_box, "--", "wc", "-c").stdout == b"0\n"
-    done = subprocess.run(["sh", "-c", f"{layout.COMMAND} exec {shared_box} -- echo fine <&-"], capture_output=True, check=True)
+    done = subprocess.run(
+        ["sh", "-c", f"{layout.COMMAND} exec {shared_box} -- echo fine <&-"], capture_output=True, check=True
+    )
     assert done.stdout == b"fine\n"
 
 
@@ -130,7 +140,9 @@ def test_signals_are_passed_on(shared_box: str) -> None:
 
 def test_stopping_the_jail_ends_what_was_entered(box: str) -> None:
     """A command that runs in a jail ends with it, and its client says so."""
-    client = subprocess.Popen([layout.COMMAND, "exec", box, "--", "sh", "-c", "echo in; sleep 999"], stdout=subprocess.PIPE)
+    client = subprocess.Popen(
+        [layout.COMMAND, "exec", box, "--", "sh", "-c", "echo in; sleep 999"], stdout=subprocess.PIPE
+    )
     assert client.stdout
     assert client.stdout.readline() == b"in\n"
     assert jail("stop", box).returncode == 0
@@ -181,7 +193,9 @@ def test_ls(box: str) -> None:
     assert line[:4] == [box, "stopped", "-", "-"]
 
 
-@pytest.mark.parametrize(("count", "shown"), [(0, ""), (2, "3\n4\n"), (4, "1\n2\n3\n4\n"), (5, "1\n2\n3\n4\n"), (99, "1\n2\n3\n4\n")])
+@pytest.mark.parametrize(
+    ("count", "shown"), [(0, ""), (2, "3\n4\n"), (4, "1\n2\n3\n4\n"), (5, "1\n2\n3\n4\n"), (99, "1\n2\n3\n4\n")]
+)
 def test_log_by_lines(shared_log: str, count: int, shown: str) -> None:
     """``-n`` gives the last lines, and all of them where there are fewer."""
     assert jail("log", "-n", str(count), shared_log).stdout.decode() == shown

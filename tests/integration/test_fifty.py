@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 import urllib.request
 from collections.abc import Callable
+from typing import Any
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import paths
@@ -29,9 +30,12 @@ def test_fifty_jails(names: Callable[[int], list[str]]) -> None:
     jails = names(_COUNT)
     address = {each: f"10.90.0.{10 + number}" for number, each in enumerate(jails)}
     page = "mkdir -p /srv/www; hostname > /srv/www/index.html; exec httpd -f -p 80 -h /srv/www"
-    runs = [
+    runs: list[tuple[str, dict[str, Any]]] = [
         ("jail_rootfs", {"jails": [{"name": each, "method": "skeleton", "binaries": ["busybox"]} for each in jails]}),
-        ("jail_limits", {"jails": [{"name": each, "memory_max": "32M", "cpus": "0.5", "pids_max": "20"} for each in jails]}),
+        (
+            "jail_limits",
+            {"jails": [{"name": each, "memory_max": "32M", "cpus": "0.5", "pids_max": "20"} for each in jails]},
+        ),
         (
             "jail_net",
             {
@@ -39,7 +43,12 @@ def test_fifty_jails(names: Callable[[int], list[str]]) -> None:
                     {
                         "name": each,
                         "interfaces": [
-                            {"name": "eth0", "bridge": "br-fifty", "addresses": [f"{address[each]}/24"], "gateway": "10.90.0.1"}
+                            {
+                                "name": "eth0",
+                                "bridge": "br-fifty",
+                                "addresses": [f"{address[each]}/24"],
+                                "gateway": "10.90.0.1",
+                            }
                         ],
                     }
                     for each in jails
@@ -54,7 +63,9 @@ def test_fifty_jails(names: Callable[[int], list[str]]) -> None:
         began = time.monotonic()
         result = module(which, **options)
         print(f"{which}: {time.monotonic() - began:.2f} s for {_COUNT} jails")
-        assert all(jail["changed"] for name, jail in result["jails"].items() if (which, name) != ("jail_rootfs", jails[0]))
+        assert all(
+            jail["changed"] for name, jail in result["jails"].items() if (which, name) != ("jail_rootfs", jails[0])
+        )
     each_takes = (_used(layout.LIB) - before) / (_COUNT - 1)
     print(f"{each_takes / 1024:.0f} KiB of disk for each further jail, its page included")
     assert each_takes < _MIB

@@ -100,8 +100,8 @@ def test_files_that_the_host_writes_stay_inside(tree: tuple[str, Path], canary: 
 
 @pytest.mark.parametrize("target", ["canary", "/opt"])
 def test_etc_that_is_a_link_stays_inside(tree: tuple[str, Path], canary: Path, target: str) -> None:
-    """With all of /etc a link, out of the tree or within it, the start is refused with the place named, or what it writes
-    goes to where the link leads inside."""
+    """With all of /etc a link, out of the tree or within it, the start is refused with the place named, or what it
+    writes goes to where the link leads inside."""
     name, top = tree
     replace_by_link(top, "etc", canary if target == "canary" else target)
     result = attempt("jail_state", name=[name], state="started")
@@ -113,8 +113,7 @@ def test_etc_that_is_a_link_stays_inside(tree: tuple[str, Path], canary: Path, t
 
 
 def test_a_fifo_in_place_of_a_file_hangs_nobody(tree: tuple[str, Path]) -> None:
-    """A FIFO that nobody writes to, where the host reads and writes, is replaced; a control shows that reading it by
-    name would wait."""
+    """A FIFO that nobody writes to, where the host reads and writes, is replaced; who reads it by name would wait."""
     name, top = tree
     (top / "etc").mkdir(exist_ok=True)
     for file in ("hostname", "resolv.conf"):
@@ -185,7 +184,11 @@ def test_programs_named_like_the_hosts_do_not_run_on_it(box: str, canary: Path) 
         " mkdir -p ${p%/*}; printf '#!/bin/sh\\ncat /proc/self/status > /root/ran\\n' > $p; chmod 755 $p; done"
     )
     inside(box, "sh", "-c", script)
-    module("jail_net", name=box, interfaces=[{"name": "e0", "bridge": "br-h", "addresses": ["10.86.0.2/24"], "masquerade": True}])
+    module(
+        "jail_net",
+        name=box,
+        interfaces=[{"name": "e0", "bridge": "br-h", "addresses": ["10.86.0.2/24"], "masquerade": True}],
+    )
     module("jail_state", name=[box], hostname="x")
     module("jail_info")
     assert inside(box, "ls", "/root") == ""
@@ -194,5 +197,8 @@ def test_programs_named_like_the_hosts_do_not_run_on_it(box: str, canary: Path) 
 def test_bookkeeping_is_out_of_reach(box: str) -> None:
     """The host's records of jails are for root only, and lie outside every tree."""
     for path in (layout.desired(box), layout.storage(box), layout.running(box), layout.TEMPLATES):
-        assert stat.S_IMODE(os.stat(path).st_mode) & 0o077 == 0 or stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) & 0o077 == 0, path
+        assert (
+            stat.S_IMODE(os.stat(path).st_mode) & 0o077 == 0
+            or stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) & 0o077 == 0
+        ), path
     assert pid_of(box)

@@ -20,7 +20,14 @@ import pytest
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import live, policy
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import capabilities, namespaces, process
 from ansible_collections.cellblock.jails.tests.integration.support import sandbox
-from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt, inside, jail, module, pid_of, shell
+from ansible_collections.cellblock.jails.tests.integration.support.calls import (
+    attempt,
+    inside,
+    jail,
+    module,
+    pid_of,
+    shell,
+)
 
 _NEW_USER = namespaces.CLONE_NEWUSER
 _PF = {"UNIX": 1, "INET": 2, "INET6": 10, "NETLINK": 16, "PACKET": 17, "ALG": 38, "VSOCK": 40, "KEY": 15}
@@ -98,7 +105,8 @@ def test_namespaces_are_all_its_own_and_shared_by_the_entered(probed: str) -> No
 
 
 @pytest.mark.parametrize(
-    "words", [("unshare", hex(_NEW_USER)), ("clone", hex(_NEW_USER)), ("clone", hex(_NEW_USER | namespaces.CLONE_NEWNET))]
+    "words",
+    [("unshare", hex(_NEW_USER)), ("clone", hex(_NEW_USER)), ("clone", hex(_NEW_USER | namespaces.CLONE_NEWNET))],
 )
 def test_no_user_namespace_inside(probed: str, probe: str, words: tuple[str, ...]) -> None:
     """Neither unshare(2) nor clone(2) makes one, though the host's root can."""
@@ -266,8 +274,8 @@ def test_signals_have_their_default_actions(probed: str) -> None:
 
 
 def test_a_protected_caller_does_not_protect_the_jail(probed: str) -> None:
-    """A caller that the kernel must not pick when memory runs out, as sshd's children often are, starts and enters jails
-    that it may."""
+    """A caller that the kernel must not pick when memory runs out, as sshd's children often are, starts and enters
+    jails that it may."""
     score = Path("/proc/self/oom_score_adj")
     before = score.read_text(encoding="ascii")
     try:

@@ -74,7 +74,13 @@ def test_mount_table_shows_nothing_of_the_host(shared_box: str) -> None:
     host = mounts.mount_table()
     shown = {(mount.device, mount.fstype) for mount in host}
     assert not {(mount.device, mount.fstype) for mount in table} & shown
-    secrets = [layout.LIB, layout.ETC, layout.RUN, layout.LOG, *(mount.source for mount in host if mount.source[0] == "/")]
+    secrets = [
+        layout.LIB,
+        layout.ETC,
+        layout.RUN,
+        layout.LOG,
+        *(mount.source for mount in host if mount.source[0] == "/"),
+    ]
     assert [secret for secret in secrets if secret in text] == []
     assert any(secret in Path("/proc/self/mountinfo").read_text(encoding="utf-8") for secret in secrets)
 
@@ -165,7 +171,9 @@ def test_every_process_is_in_the_jails_control_group(shared_box: str) -> None:
             _number, controllers, path = line.split(":", 2)
             if set(controllers.split(",")) & set(roots) or (not controllers and live.hierarchies().version == 2):
                 assert path.startswith(f"/{layout.CGROUP_PARENT}/{shared_box}"), line
-    assert {path for line in inside(shared_box, "cat", "/proc/1/cgroup").splitlines() for path in [line.split(":")[2]]} == {"/"}
+    assert {
+        path for line in inside(shared_box, "cat", "/proc/1/cgroup").splitlines() for path in [line.split(":")[2]]
+    } == {"/"}
     os.kill(child, 9)
 
 
@@ -174,8 +182,12 @@ def test_devices_are_the_standard_ones(shared_box: str) -> None:
     listed = set(inside(shared_box, "ls", "/dev").split())
     assert listed == {*policy.DEVICES, *policy.DEVICE_LINKS, "pts", "shm", "mqueue"}
     for device, (major, minor) in policy.DEVICES.items():
-        assert inside(shared_box, "stat", "-c", "%F %t %T", f"/dev/{device}").split("file ")[1] == f"{major:x} {minor:x}\n"
-    assert shell(shared_box, "echo x > /dev/null; head -c 3 /dev/zero | od -An -tx1; head -c 9 /dev/urandom | wc -c").split() == [
+        assert (
+            inside(shared_box, "stat", "-c", "%F %t %T", f"/dev/{device}").split("file ")[1] == f"{major:x} {minor:x}\n"
+        )
+    assert shell(
+        shared_box, "echo x > /dev/null; head -c 3 /dev/zero | od -An -tx1; head -c 9 /dev/urandom | wc -c"
+    ).split() == [
         "00",
         "00",
         "00",

@@ -24,7 +24,7 @@ from ansible_collections.cellblock.jails.tests.integration.support.calls import 
 Names = Callable[[int], list[str]]
 Steps = list[tuple[str, dict[str, Any]]]
 
-_SKELETON = {"method": "skeleton", "binaries": ["busybox"]}
+_SKELETON: dict[str, Any] = {"method": "skeleton", "binaries": ["busybox"]}
 _KILLS = 20
 
 
@@ -180,14 +180,17 @@ def test_killed_between_making_and_recording(name: str) -> None:
 
 
 def test_killed_between_removing_and_forgetting(name: str) -> None:
-    """A root file system that was removed but is still recorded is forgotten by the same run, and another can be made."""
+    """A root file system that was removed but is still recorded is forgotten by the same run, and another can be made
+    then."""
     module("jail_rootfs", name=name, **_SKELETON)
     storage.remove(name)
     module("jail_rootfs", name=name, state="absent")
     assert not os.path.exists(layout.desired(name))
     module("jail_rootfs", name=name, **_SKELETON)
     storage.remove(name)
-    message = calls.refused("jail_rootfs", name=name, method="debootstrap", suite="no-such-suite", mirror="http://192.0.2.1/")
+    message = calls.refused(
+        "jail_rootfs", name=name, method="debootstrap", suite="no-such-suite", mirror="http://192.0.2.1/"
+    )
     assert "means nothing to" not in message
 
 
@@ -217,37 +220,39 @@ def test_a_temporary_file_of_a_killed_run_keeps_no_jail_alive(name: str) -> None
 
 
 def test_a_killed_build_leaves_no_process_group_or_ids(name: str) -> None:
-    """A program that a builder runs confined dies with the builder, and what it had is free again after the next run."""
+    """A program that a builder runs confined dies with the builder, and what else it had is free again after the next
+    build."""
     module("jail_rootfs", name=name, **_SKELETON)
+    builder = _confine(name, ["/bin/sleep", "1000"])
+    group = live.group_of(f".build-{builder.pid}")
+    _wait_for(lambda: group.exists() and group.processes())
+    builder.kill()
+    builder.wait()
+    _wait_for(lambda: not group.processes())
+    assert group.exists()
+    assert _confine(name, ["/bin/true"]).wait() == 0
+    assert not group.exists()
+    with open(layout.IDS, encoding="ascii") as file:
+        assert ".build-" not in file.read()
+
+
+def _confine(name: str, command: list[str]) -> subprocess.Popen[bytes]:
     stored = storage.describe(name)
     assert stored is not None
     code = (
-        "import os\n"
+        "import os, sys\n"
         "from ansible_collections.cellblock.jails.plugins.module_utils.jail import build\n"
-        f"build.confine({stored.lower!r}, ['/bin/sleep', '1000'], os.open('/dev/null', os.O_WRONLY))\n"
+        f"sys.exit(build.confine({stored.lower!r}, {command!r}, os.open('/dev/null', os.O_WRONLY)))\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.path.join(calls.ROOT, ".collections")}
-    builder = subprocess.Popen([sys.executable, "-c", code], env=environment)
-    group = live.group_of(f".build-{builder.pid}")
-    for _try in range(200):
-        if group.exists() and group.processes():
-            break
+    return subprocess.Popen([sys.executable, "-c", code], env=environment)
+
+
+def _wait_for(fact: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not fact():
+        assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert group.processes()
-    builder.kill()
-    builder.wait()
-    for _try in range(200):
-        if not group.processes():
-            break
-        time.sleep(0.02)
-    try:
-        assert group.processes() == []
-        module("jail_state", name=[name], state="absent")
-        assert not group.exists()
-        with open(layout.IDS, encoding="ascii") as file:
-            assert f".build-{builder.pid}" not in file.read()
-    finally:
-        group.remove()
 
 
 def test_two_runs_at_once_are_one_after_the_other(names: Names) -> None:
@@ -257,7 +262,11 @@ def test_two_runs_at_once_are_one_after_the_other(names: Names) -> None:
     for which, options in provisioning(jails, "twice"):
         running = [
             subprocess.Popen(
-                calls.command_line(which), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                calls.command_line(which),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
             )
             for _each in range(2)
         ]

@@ -182,7 +182,7 @@ def test_hostname_changed_by_hand_is_put_right(box: str) -> None:
 
 def test_network_changed_by_hand_is_put_right(box: str) -> None:
     """Likewise an address, a route, and the file with the name servers."""
-    wanted = {"interfaces": [_INTERFACE], "dns": ["192.0.2.53"]}
+    wanted: dict[str, Any] = {"interfaces": [_INTERFACE], "dns": ["192.0.2.53"]}
     module("jail_net", name=box, **wanted)
     with namespaces.network_namespace(pid_of(box)):
         subprocess.run(["ip", "addr", "add", "10.81.0.66/24", "dev", "eth0"], check=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from typing import Any
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
@@ -112,7 +113,8 @@ def test_a_jail_of_which_nothing_was_said_has_bounded_processes(box: str) -> Non
 def test_limits_too_low_for_a_start_are_named(name: str) -> None:
     """A start that cannot fit into its limits fails with the limits' names and leaves nothing."""
     module("jail_rootfs", name=name, method="skeleton", binaries=["busybox"])
-    for limits in ({"memory_max": "4K"}, {"memory_max": "unlimited", "pids_max": "1"}):
+    too_low: list[dict[str, Any]] = [{"memory_max": "4K"}, {"memory_max": "unlimited", "pids_max": "1"}]
+    for limits in too_low:
         module("jail_limits", name=name, **limits)
         done = jail("start", name)
         assert done.returncode == 125

@@ -49,7 +49,7 @@ def test_what_only_a_start_decides_waits_for_it(box: str) -> None:
     """A command, an init and a user namespace are recorded, reported at every run as waiting, made by ``restarted`` and
     then reported no more. Nothing restarts by itself."""
     pid = pid_of(box)
-    wish = {"name": [box], "command": ["sleep", "7777"], "init": "/bin/other", "userns": "host"}
+    wish: dict[str, Any] = {"name": [box], "command": ["sleep", "7777"], "init": "/bin/other", "userns": "host"}
     result = module("jail_state", **wish)
     assert options_changed(result, box) == [("command", "record"), ("init", "record"), ("userns", "record")]
     assert result["jails"][box]["restart_required"] == ["command", "init", "userns"]

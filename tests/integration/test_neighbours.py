@@ -50,9 +50,7 @@ def test_one_failure_leaves_the_others_working(names: Names) -> None:
         jails=[{"name": each, "method": "skeleton", "binaries": ["busybox"]} for each in jails if each != norootfs],
     )
     commands = {nowhere: ["/nowhere"], norights: ["/etc/passwd"]}
-    wishes = [
-        {"name": each, "command": commands.get(each, ["sleep", "999"]), "state": "started"} for each in jails
-    ]
+    wishes = [{"name": each, "command": commands.get(each, ["sleep", "999"]), "state": "started"} for each in jails]
     wishes[4]["hostname"] = "no_host_name"
     result = attempt("jail_state", jails=wishes)
     assert result["failed"]
@@ -141,14 +139,18 @@ def test_jails_do_not_see_each_other(names: Names) -> None:
     """Processes, files, System V memory and unix sockets of one are not there for the other."""
     one, two = names(2)
     make_boxes([one, two])
-    inside(one, "sh", "-c", "sleep 5555 >/dev/null 2>&1 & echo secret > /root/secret; echo x > /tmp/x; echo y > /dev/shm/y")
+    inside(
+        one, "sh", "-c", "sleep 5555 >/dev/null 2>&1 & echo secret > /root/secret; echo x > /tmp/x; echo y > /dev/shm/y"
+    )
     assert "sleep 5555" in inside(one, "ps")
     assert "sleep 5555" not in inside(two, "ps")
     assert inside(two, "sh", "-c", "ls /root /tmp /dev/shm") == "/dev/shm:\n\n/root:\n\n/tmp:\n"
     kinds = ("mnt", "pid", "net", "ipc", "uts", "cgroup", "user")
     for kind in kinds:
         spaces = {inside(each, "readlink", f"/proc/self/ns/{kind}") for each in (one, two)}
-        with_host = spaces | {subprocess.run(["readlink", f"/proc/self/ns/{kind}"], capture_output=True, text=True, check=True).stdout}
+        with_host = spaces | {
+            subprocess.run(["readlink", f"/proc/self/ns/{kind}"], capture_output=True, text=True, check=True).stdout
+        }
         assert len(with_host) == 3, kind
 
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
-from ansible_collections.cellblock.jails.tests.integration.support.calls import jail
+from ansible_collections.cellblock.jails.tests.integration.support.calls import jail, pid_of
 
 _SECONDS = 30.0
 
@@ -34,12 +34,10 @@ class Terminal:
         self.before = termios.tcgetattr(self.slave)
         self.shown = b""
         self.client = subprocess.Popen(
-            [layout.COMMAND, *words],
+            ["setsid", "--ctty", layout.COMMAND, *words],
             stdin=self.slave,
             stdout=subprocess.PIPE if piped_output else self.slave,
             stderr=self.slave,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0) and None,
             env={**os.environ, "TERM": "vt220"},
         )
 
@@ -100,20 +98,24 @@ def test_the_command_gets_a_terminal_of_the_jail(shared_box: str) -> None:
 
 
 def test_our_terminal_never_enters(shared_box: str) -> None:
-    """The descriptors inside are of the jail's devpts, and the process leads a session with it as controlling terminal:
-    our own cannot be typed into from there."""
-    with on_terminal("exec", shared_box, "--", "sh", "-c", "ls -l /proc/self/fd; ps -o pid,tty,args; echo to-tty > /dev/tty") as terminal:
+    """What is open inside is one terminal, of the jail's own devpts and not of the host's, and it is the controlling
+    one: nothing can be typed into ours from there."""
+    script = "stat -c %d:%r /dev/tty $(tty); ls -l /proc/self/fd; echo to-tty > /dev/tty"
+    with on_terminal("exec", shared_box, "--", "sh", "-c", script) as terminal:
         terminal.end()
         shown = terminal.shown.decode()
         inner = {line.split("-> ")[1].strip() for line in shown.splitlines() if "-> /dev/pts" in line}
         assert len(inner) == 1
-        assert os.stat(terminal.slave).st_dev not in {os.stat("/proc").st_dev}
+        path = f"/proc/{pid_of(shared_box)}/root{inner.pop()}"
+        assert os.path.exists(path) or "to-tty" in shown
+        assert os.stat(os.path.dirname(path)).st_dev != os.fstat(terminal.slave).st_dev
         assert "to-tty" in shown
 
 
 def test_keys_window_and_signals_pass(shared_box: str) -> None:
-    """What is typed arrives, a change of the window is told, Ctrl-C interrupts the command inside and not the client."""
-    script = "trap 'echo interrupted' INT; trap 'stty size' WINCH; echo ready; while :; do read -r line && echo got $line; done"
+    """What is typed arrives, a change of the window is told, Ctrl-C interrupts the command and not the client."""
+    traps = "trap 'echo interrupted' INT; trap 'stty size' WINCH"
+    script = f"{traps}; echo ready; while :; do read -r line && echo got $line; done"
     with on_terminal("exec", shared_box, "--", "sh", "-c", script) as terminal:
         terminal.wait_for("ready")
         terminal.type("hello\n")

@@ -10,6 +10,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,8 @@ from ansible_collections.cellblock.jails.tests.integration.support.calls import 
     shell,
 )
 
-_SKELETON = {"method": "skeleton", "binaries": ["busybox"]}
-_SLEEP = {"command": ["sleep", "100000"]}
+_SKELETON: dict[str, Any] = {"method": "skeleton", "binaries": ["busybox"]}
+_SLEEP: dict[str, Any] = {"command": ["sleep", "100000"]}
 
 
 @pytest.fixture
@@ -91,7 +92,11 @@ def test_its_root_is_the_hosts_with_few_capabilities(hosted: str) -> None:
 
 def test_the_hosts_sysctls_are_read_only(hosted: str) -> None:
     """Here the jail's root owns the host's sysctls, and only the read-only mount keeps it from writing them."""
-    for path in ("/proc/sys/kernel/core_pattern", "/proc/sys/vm/swappiness", "/sys/kernel/mm/transparent_hugepage/enabled"):
+    for path in (
+        "/proc/sys/kernel/core_pattern",
+        "/proc/sys/vm/swappiness",
+        "/sys/kernel/mm/transparent_hugepage/enabled",
+    ):
         if os.path.exists(path):
             before = Path(path).read_text(encoding="ascii")
             done = jail("exec", hosted, "--", "sh", "-c", f"echo x > {path}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from decimal import Decimal
 from typing import Any, Callable
 
 from ..kernel import cgroup
@@ -19,6 +20,7 @@ DEFAULT_PIDS = 4096
 """A fork bomb in a jail for which nobody set a limit is held by this one."""
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_SIZE_MAX = 1 << 60
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:I?B)?")
 
 
@@ -32,7 +34,9 @@ def parse_size(value: Any) -> int | None:
     if not match:
         raise ValueError(f"{value!r} is not a size; write it like 256M, 1.5G, a number of bytes, or {UNLIMITED}")
     page = os.sysconf("SC_PAGE_SIZE")
-    size = int(float(match.group(1)) * _UNITS[match.group(2)]) // page * page
+    size = int(Decimal(match.group(1)) * _UNITS[match.group(2)]) // page * page
+    if size > _SIZE_MAX:
+        raise ValueError(f"{value!r} is out of range; the most is {show_size(_SIZE_MAX)}")
     if size == 0:
         raise ValueError(f"{value!r} is less than one page of memory ({page} bytes)")
     return size
@@ -62,7 +66,7 @@ def parse_cpus(value: Any) -> int | None:
 
 def show_cpus(value: int | None) -> str:
     """CPUs, such as ``0.5``."""
-    return UNLIMITED if value is None else f"{value / cgroup.PERIOD:g}"
+    return UNLIMITED if value is None else f"{Decimal(value) / cgroup.PERIOD:f}"
 
 
 def parse_count(value: Any) -> int | None:
@@ -70,7 +74,7 @@ def parse_count(value: Any) -> int | None:
     text = str(value).strip().lower()
     if text == UNLIMITED:
         return None
-    if not text.isdigit() or int(text) < 1 or int(text) > 4_194_304:
+    if not re.fullmatch("[0-9]+", text) or int(text) < 1 or int(text) > 4_194_304:
         raise ValueError(
             f"{value!r} is not a number of tasks; write 1 to 4194304 (the kernel's PID_MAX_LIMIT) or {UNLIMITED}"
         )

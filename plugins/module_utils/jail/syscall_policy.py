@@ -72,8 +72,9 @@ _NAMESPACE_FLAGS = tuple(namespaces.KINDS.values())
 
 def allowlist() -> Filter:
     """The calls that a jail may make. What the kernel has and we refuse says EPERM; what nobody knows yet says
-    ENOSYS, so that programs fall back. ``clone3`` says ENOSYS too: its flags lie in memory, where no filter sees
-    them."""
+    ENOSYS, so that programs fall back. So does ``clone3``, whose flags lie in memory, where no filter sees them, and
+    so do personalities that are not listed: what meets none of a call's conditions gets the default.
+    """
     names = " ".join((_FILES, _MEMORY, _PROCESSES, _EVENTS, _COMMUNICATION)).split()
     rules = [Rule(name, ALLOW) for name in names]
     rules += [Rule("personality", ALLOW, (Argument(0, "==", value),)) for value in _PERSONALITIES]

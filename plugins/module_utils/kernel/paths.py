@@ -99,7 +99,11 @@ def write_file(root: int, path: str, content: bytes, mode: int = 0o644) -> None:
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
             os.fsync(descriptor)
-        os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+        try:
+            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+        except OSError:
+            os.unlink(temporary, dir_fd=parent)
+            raise
 
 
 def make_directory(root: int, path: str, mode: int = 0o755) -> int:

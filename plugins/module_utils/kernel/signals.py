@@ -15,6 +15,6 @@ def number_of(name: str) -> int:
     number = signal.Signals[base].value
     if not plus:
         return number
-    if base != "SIGRTMIN" or not offset.isdigit() or number + int(offset) > signal.SIGRTMAX:
+    if base != "SIGRTMIN" or not (offset.isascii() and offset.isdigit()) or number + int(offset) > signal.SIGRTMAX:
         raise KeyError(name)
     return number + int(offset)

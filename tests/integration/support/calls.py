@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Union
+from typing import Any
 
 import ansible
 
@@ -71,7 +71,7 @@ def nursery() -> Nursery:
 
 
 def attempt(
-    which: str, /, *, check: bool = False, environment: Union[Mapping[str, str], None] = None, **options: Any
+    which: str, /, *, check: bool = False, environment: Mapping[str, str] | None = None, **options: Any
 ) -> dict[str, Any]:
     """Run a module and give its result, whether it failed or not. It must say nothing else, least of all where in its
     code it was."""

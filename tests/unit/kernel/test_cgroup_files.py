@@ -1,0 +1,137 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The texts of control groups' files, of version 2 and version 1."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import cgroup
+
+
+def _group(root: Path, version: int) -> cgroup.Group:
+    """A group whose files are plain ones, with what a kernel of that version writes into them."""
+    roots = {controller: str(root if version == 2 else root / controller) for controller in cgroup.CONTROLLERS}
+    for directory in {*roots.values()}:
+        os.makedirs(os.path.join(directory, "jails", "x"))
+    return cgroup.Tree(version, roots).group("jails", "x")
+
+
+@pytest.mark.parametrize(
+    ("version", "file", "text", "figure", "value"),
+    [
+        (2, "memory.max", "max\n", "memory_max", None),
+        (2, "memory.max", "268435456\n", "memory_max", 1 << 28),
+        (2, "cpu.max", "max 100000\n", "cpu_quota", None),
+        (2, "cpu.max", "50000 100000\n", "cpu_quota", 50_000),
+        (2, "cpu.max", "5000 10000\n", "cpu_quota", 50_000),
+        (2, "pids.max", "max\n", "pids_max", None),
+        (2, "pids.max", "7\n", "pids_max", 7),
+        (2, "memory.current", "4096\n", "memory_used", 4096),
+        (2, "pids.current", "3\n", "pids_used", 3),
+        (2, "cpu.stat", "usage_usec 1234567\nuser_usec 1\nsystem_usec 2\n", "cpu_used", 1_234_567),
+        (1, "memory/memory.limit_in_bytes", "9223372036854771712\n", "memory_max", None),
+        (1, "memory/memory.limit_in_bytes", "268435456\n", "memory_max", 1 << 28),
+        (1, "cpu/cpu.cfs_quota_us", "-1\n", "cpu_quota", None),
+        (1, "cpu/cpu.cfs_quota_us", "50000\n", "cpu_quota", 50_000),
+        (1, "pids/pids.max", "max\n", "pids_max", None),
+        (1, "pids/pids.max", "7\n", "pids_max", 7),
+        (1, "memory/memory.usage_in_bytes", "4096\n", "memory_used", 4096),
+        (1, "cpuacct/cpuacct.usage", "1234567890\n", "cpu_used", 1_234_567),
+    ],
+)
+def test_what_the_kernel_says_is_read(
+    tmp_path: Path, version: int, file: str, text: str, figure: str, value: int | None
+) -> None:
+    """Each file of either version becomes the same figure in the same unit."""
+    group = _group(tmp_path, version)
+    folder, name = os.path.split(file)
+    (tmp_path / folder / "jails" / "x" / name).write_text(text, encoding="ascii")
+    assert group.get(figure) == value
+
+
+@pytest.mark.parametrize(
+    ("version", "figure", "value", "file", "text"),
+    [
+        (2, "memory_max", None, "memory.max", "max"),
+        (2, "memory_max", 1 << 28, "memory.max", "268435456"),
+        (2, "cpu_quota", None, "cpu.max", "max 100000"),
+        (2, "cpu_quota", 50_000, "cpu.max", "50000 100000"),
+        (2, "pids_max", None, "pids.max", "max"),
+        (1, "memory_max", None, "memory/memory.limit_in_bytes", "-1"),
+        (1, "memory_max", 1 << 28, "memory/memory.limit_in_bytes", "268435456"),
+        (1, "cpu_quota", None, "cpu/cpu.cfs_quota_us", "-1"),
+        (1, "cpu_quota", 50_000, "cpu/cpu.cfs_quota_us", "50000"),
+        (1, "pids_max", None, "pids/pids.max", "max"),
+        (1, "pids_max", 7, "pids/pids.max", "7"),
+    ],
+)
+def test_what_is_written_is_what_the_kernel_takes(
+    tmp_path: Path, version: int, figure: str, value: int | None, file: str, text: str
+) -> None:
+    """Each limit becomes the text of that version's file, in one write."""
+    group = _group(tmp_path, version)
+    folder, name = os.path.split(file)
+    path = tmp_path / folder / "jails" / "x" / name
+    path.touch()
+    group.set(figure, value)
+    assert path.read_text(encoding="ascii") == text
+
+
+@given(st.one_of(st.none(), st.integers(1000, 1 << 40)), st.sampled_from([cgroup._V2, cgroup._V1]))
+def test_a_quota_comes_back(value: int | None, files: dict[str, cgroup._File]) -> None:
+    """What is written is read back as the same."""
+    file = files["cpu_quota"]
+    assert file.parse(file.format(value)) == value
+
+
+def test_a_missing_controller_is_named(tmp_path: Path) -> None:
+    """A kernel without a controller: its name, those that there are, and the remedy."""
+    group = cgroup.Tree(2, {"pids": str(tmp_path)}).group("jails", "x")
+    with pytest.raises(OSError, match=r"no cgroup controller 'memory' .it has: pids.") as caught:
+        group.get("memory_max")
+    assert "cgroup_enable=" in str(caught.value)
+
+
+def test_version_2_keeps_limits_above_the_processes(tmp_path: Path) -> None:
+    """A guest's processes are one level below its limits; controllers are switched on above, those that are not yet."""
+    roots = dict.fromkeys(("memory", "cpu", "pids", "cpuacct"), str(tmp_path))
+    os.makedirs(tmp_path / "jails")
+    for folder, on in ((tmp_path, "cpu"), (tmp_path / "jails", "")):
+        (folder / "cgroup.subtree_control").write_text(on, encoding="ascii")
+    cgroup.Tree(2, roots).group("jails", "x").create()
+    assert (tmp_path / "jails" / "x" / "guest").is_dir()
+    # Plain files keep what was written last; where "cpu" was on, memory and pids were written over it in turn.
+    assert (tmp_path / "cgroup.subtree_control").read_text(encoding="ascii").startswith("+pids")
+    (tmp_path / "jails" / "x" / "guest" / "cgroup.procs").touch()
+    cgroup.Tree(2, roots).group("jails", "x").join(4711)
+    assert (tmp_path / "jails" / "x" / "guest" / "cgroup.procs").read_text(encoding="ascii") == "4711"
+
+
+def test_groups_are_found_and_gone(tmp_path: Path) -> None:
+    """Names below the parent, in whatever hierarchy; removing takes also what a guest made below."""
+    tree = cgroup.Tree(1, {"memory": str(tmp_path / "memory"), "pids": str(tmp_path / "pids")})
+    one = tree.group("jails", "one")
+    one.create()
+    os.makedirs(tmp_path / "pids" / "jails" / "two")
+    os.makedirs(tmp_path / "memory" / "jails" / "one" / "made" / "inside")
+    assert tree.names("jails") == ["one", "two"]
+    one.remove()
+    assert not one.exists()
+    assert tree.names("jails") == ["two"]
+    one.remove()
+    assert tree.names("nothing") == []
+
+
+def test_a_refusal_says_what_was_written(tmp_path: Path) -> None:
+    """The kernel's answer comes with the value and the file."""
+    group = cgroup.Tree(1, {"memory": str(tmp_path)}).group("jails", "x")
+    with pytest.raises(FileNotFoundError) as caught:
+        group.set("memory_max", 5)
+    assert "memory.limit_in_bytes" in str(caught.value.filename)
