@@ -11,17 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import paths
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import storage
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import space, storage
 from ansible_collections.cellblock.jails.tests.integration.support.calls import inside, module
 
 _COUNT = 50
 _MIB = 1 << 20
-
-
-def _used(path: str) -> int:
-    with paths.opened(paths.open_directory(path)) as directory:
-        return paths.disk_usage(directory)
 
 
 def test_fifty_jails(names: Callable[[int], list[str]]) -> None:
@@ -58,7 +52,7 @@ def test_fifty_jails(names: Callable[[int], list[str]]) -> None:
         ("jail_state", {"name": jails, "command": ["sh", "-c", page], "state": "started"}),
     ]
     module("jail_rootfs", name=jails[0], method="skeleton", binaries=["busybox"])
-    before = _used(layout.LIB)
+    before = space.bytes_below(layout.LIB)
     for which, options in runs:
         began = time.monotonic()
         result = module(which, **options)
@@ -66,7 +60,7 @@ def test_fifty_jails(names: Callable[[int], list[str]]) -> None:
         assert all(
             jail["changed"] for name, jail in result["jails"].items() if (which, name) != ("jail_rootfs", jails[0])
         )
-    each_takes = (_used(layout.LIB) - before) / (_COUNT - 1)
+    each_takes = (space.bytes_below(layout.LIB) - before) / (_COUNT - 1)
     print(f"{each_takes / 1024:.0f} KiB of disk for each further jail, its page included")
     assert each_takes < _MIB
     for each in (jails[0], jails[24], jails[49]):

@@ -22,6 +22,7 @@ from ..errors import JailError
 from ..kernel import idmap, mounts, namespaces, paths, pidfd, process
 from ..kernel.cgroup import Group
 from ..kernel.mounts import RDONLY
+from ..net import loopback
 from . import assemble, channel, confinement, devices, ids
 from .channel import Channel
 from .confinement import Confinement
@@ -106,8 +107,8 @@ def _ended_on_failure(pid: int, handle: int, first: contextlib.ExitStack) -> Ite
 
 
 def run(plan: Plan) -> int:
-    """Start a jail that needs no network, wait for its pid 1, and give its exit status as a shell counts it."""
-    started = launch(plan, lambda _pid, _start_time: None)
+    """Start a jail with loopback only, wait for its pid 1, and give its exit status as a shell counts it."""
+    started = launch(plan, lambda pid, _start_time: loopback.bring_up(pid))
     try:
         return process.wait(started.pid)
     finally:

@@ -134,44 +134,48 @@ def _children(directory: int) -> list[os.DirEntry[str]]:
 
 
 def remove_tree(parent: int, name: str) -> None:
-    """Remove ``name`` and all below it. No link is followed and no mount is entered: ``EXDEV`` ends it there."""
+    """Remove ``name`` and all below it. No link is followed and no mount is entered: ``EXDEV`` or ``EBUSY`` ends it.
+
+    However deep the tree is, two directories are open at a time: what lies deeper is moved up and comes later.
+    """
     try:
-        descriptor = openat2(
-            parent, name, os.O_RDONLY | os.O_DIRECTORY, RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV | RESOLVE_BENEATH
-        )
+        top = _open_to_empty(parent, name)
     except OSError as error:
         if error.errno == errno.ENOENT:
             return
-        if error.errno in (errno.ENOTDIR, errno.ELOOP):
-            os.unlink(name, dir_fd=parent)
-            return
-        raise
-    with opened(descriptor):
-        for entry in _children(descriptor):
-            if entry.is_dir(follow_symlinks=False):
-                remove_tree(descriptor, entry.name)
-            else:
-                os.unlink(entry.name, dir_fd=descriptor)
+        if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+            raise
+        os.unlink(name, dir_fd=parent)
+        return
+    with opened(top):
+        waiting = _unlink_files(top)
+        while waiting:
+            child = waiting.pop()
+            with opened(_open_to_empty(top, child)) as directory:
+                waiting += [_move_up(directory, grandchild, top) for grandchild in _unlink_files(directory)]
+            os.rmdir(child, dir_fd=top)
     os.rmdir(name, dir_fd=parent)
 
 
-def disk_usage(root: int, seen: set[tuple[int, int]] | None = None) -> int:
-    """Bytes allocated below the directory ``root`` (``st_blocks``), each hard link once, no mount entered."""
-    seen = set() if seen is None else seen
-    with opened(openat2(root, ".", os.O_RDONLY | os.O_DIRECTORY, RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV)) as descriptor:
-        total = os.fstat(descriptor).st_blocks * 512
-        for entry in _children(descriptor):
-            try:
-                status = entry.stat(follow_symlinks=False)
-                if entry.is_dir(follow_symlinks=False):
-                    flags = os.O_PATH | os.O_DIRECTORY
-                    resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV | RESOLVE_BENEATH
-                    with opened(openat2(descriptor, entry.name, flags, resolve)) as child:
-                        total += disk_usage(child, seen)
-                elif (status.st_dev, status.st_ino) not in seen:
-                    seen.add((status.st_dev, status.st_ino))
-                    total += status.st_blocks * 512
-            except OSError as error:
-                if error.errno not in (errno.ENOENT, errno.EXDEV, errno.ENOTDIR, errno.ELOOP):
-                    raise  # the tree is in use: what went away meanwhile does not count
-        return total
+def _open_to_empty(parent: int, name: str) -> int:
+    resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV | RESOLVE_BENEATH
+    return openat2(parent, name, os.O_RDONLY | os.O_DIRECTORY, resolve)
+
+
+def _unlink_files(directory: int) -> list[str]:
+    """Unlink everything that is no directory; the names of the directories."""
+    folders = []
+    with os.scandir(directory) as entries:
+        for entry in list(entries):
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+            else:
+                os.unlink(entry.name, dir_fd=directory)
+    return folders
+
+
+def _move_up(directory: int, name: str, top: int) -> str:
+    """Move a directory into ``top``, under a name that nobody can have put there, and give that name."""
+    fresh = f".{os.urandom(12).hex()}"
+    os.rename(name, fresh, src_dir_fd=directory, dst_dir_fd=top)
+    return fresh

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, cellblock.jails contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which file system is full."""
+"""Disk space: which file system is full, and what a tree takes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import NamedTuple
 from .. import layout
 from ..errors import JailError
 from ..kernel import mounts
+from . import hosttools
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _MIB = 1 << 20
@@ -57,3 +58,18 @@ def _filesystem_of(path: str) -> _Filesystem:
         facts.f_favail,
         facts.f_files,
     )
+
+
+def bytes_below(directory: str) -> int:
+    """Bytes on disk that a directory and all below it take, each hard link once; no link followed, no mount entered.
+
+    By du(1), which keeps its footing in trees of any depth while they change.
+
+    :raises JailError: when it counted nothing.
+    """
+    command = [hosttools.find("du", "coreutils"), "-s", "-k", "-x", "--", directory]
+    _status, printed = hosttools.output_of(command)  # not 0 when a file went away meanwhile
+    kibibytes = printed.rpartition("\t")[0].rpartition("\n")[2]
+    if not kibibytes.isdigit():
+        raise JailError(f"du says of {directory}: {printed.strip()}")
+    return int(kibibytes) << 10

@@ -15,8 +15,7 @@ from typing import NamedTuple
 
 from .. import layout
 from ..errors import JailError
-from ..kernel import paths
-from . import buildlog, hosttools, records, staging, templates
+from . import buildlog, hosttools, records, space, staging, templates
 
 KINDS = ("overlay", "directory")
 _LOCK = "storage-"
@@ -82,10 +81,7 @@ def sweep() -> list[str]:
 def bytes_used(name: str) -> int:
     """Bytes on disk that are the jail's own, without the template beneath; 0 when it has no storage."""
     found = describe(name)
-    if found is None:
-        return 0
-    with paths.opened(paths.open_directory(found.writable)) as directory:
-        return paths.disk_usage(directory)
+    return space.bytes_below(found.writable) if found else 0
 
 
 def _make_overlay(folder: str, tree: str, _name: str) -> None:

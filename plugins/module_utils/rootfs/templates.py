@@ -19,8 +19,7 @@ from typing import Any
 
 from .. import files, layout
 from ..errors import JailError
-from ..kernel import paths
-from . import buildlog, debootstrap, recipes, records, skeleton, staging
+from . import buildlog, debootstrap, recipes, records, skeleton, space, staging
 from .builder import Builder, Confine
 
 _BUILDERS: Mapping[str, Builder] = {"debootstrap": debootstrap.build, "skeleton": skeleton.build}
@@ -96,14 +95,9 @@ def _build(key: str, recipe: recipes.Recipe, confine: Confine) -> None:
             os.mkdir(root)
             os.chmod(root, 0o755)
             _BUILDERS[recipe["method"]](recipe, root, confine, log)
-            size = _measure(root)
+            size = space.bytes_below(root)
             built = datetime.now(timezone.utc).isoformat(timespec="seconds")
             description = {"recipe": recipe, "key": key, "built": built, "bytes": size}
             files.write_json(os.path.join(folder, _FILE), description)
             staging.sync_filesystem(folder)
         log.note(f"I: built in {time.monotonic() - started:.0f} s, {size >> 20} MiB")
-
-
-def _measure(root: str) -> int:
-    with paths.opened(paths.open_directory(root)) as directory:
-        return paths.disk_usage(directory)
