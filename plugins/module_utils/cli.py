@@ -18,12 +18,14 @@ from typing import Any, Callable
 from . import files, layout
 from .errors import JailError
 from .jail import enter, live, names, policy
+from .kernel import process
 
 _COLUMNS = ("NAME", "STATUS", "PID", "PROCESSES", "MEMORY", "ADDRESSES", "TEMPLATE")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status."""
+    process.open_standard_streams()
     options = _parser().parse_args(arguments)
     if os.geteuid() != 0:
         _complain("only root can do this")
@@ -139,12 +141,14 @@ def _start(options: argparse.Namespace) -> int:
     with files.locked(f"jail-{options.name}"):
         if live.find(options.name) is None:
             start.start(options.name)
+            _settle(options.name)
     return 0
 
 
 def _stop(options: argparse.Namespace) -> int:
     from .jail import stop
 
+    live.expect_known(options.name)
     with files.locked(f"jail-{options.name}"):
         stop.stop_as_desired(options.name)
     return 0
@@ -153,10 +157,19 @@ def _stop(options: argparse.Namespace) -> int:
 def _restart(options: argparse.Namespace) -> int:
     from .jail import start, stop
 
+    live.expect_known(options.name)
     with files.locked(f"jail-{options.name}"):
         stop.stop_as_desired(options.name)
         start.start(options.name)
+        _settle(options.name)
     return 0
+
+
+def _settle(name: str) -> None:
+    from .jail import start
+
+    for sentence in start.settle([name]).values():
+        raise JailError(sentence)
 
 
 def _exec(options: argparse.Namespace) -> int:
@@ -181,16 +194,13 @@ def _terminal_type() -> dict[str, str]:
 
 
 def _log(options: argparse.Namespace) -> int:
-    from .jail import info
-
-    if options.name not in info.names():
-        raise JailError("there is no such jail on this host")
+    live.expect_known(options.name)
     try:
         with open(layout.console(options.name), "rb") as file:
             lines = file.read().splitlines(keepends=True)
     except FileNotFoundError:
         return 0
-    sys.stdout.buffer.write(b"".join(lines if options.lines is None else lines[len(lines) - options.lines :]))
+    sys.stdout.buffer.write(b"".join(lines if options.lines is None else lines[max(0, len(lines) - options.lines) :]))
     return 0
 
 

@@ -83,11 +83,13 @@ def _run(facet: Facet, name: Mapping[str, Any]) -> None:
 
 
 def _wishes(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The jails of this call, each with its options."""
-    if parameters["jails"] is not None:
-        return list(parameters["jails"])
-    names = parameters["name"] if isinstance(parameters["name"], list) else [parameters["name"]]
-    return [{**parameters, "name": name} for name in names]
+    """The jails of this call, each with its options; one beside ``jails`` holds where an item is silent."""
+    common = {option: value for option, value in parameters.items() if option not in ("name", "jails")}
+    if parameters["jails"] is None:
+        names = parameters["name"] if isinstance(parameters["name"], list) else [parameters["name"]]
+        return [{**common, "name": name} for name in names]
+    said = [{option: value for option, value in item.items() if value is not None} for item in parameters["jails"]]
+    return [{**common, **item} for item in said]
 
 
 def _result(facet: Facet, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ options:
       - 4096 where nothing was ever said.
     type: str
   jails:
-    description: Many jails in one run.
+    description: Many jails in one run. An option beside it holds for each of them that does not say otherwise.
     type: list
     elements: dict
     suboptions:

@@ -68,7 +68,7 @@ options:
     type: list
     elements: str
   jails:
-    description: Many jails in one run.
+    description: Many jails in one run. An option beside it holds for each of them that does not say otherwise.
     type: list
     elements: dict
     suboptions:

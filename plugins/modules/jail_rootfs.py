@@ -86,7 +86,7 @@ options:
     type: str
     choices: [overlay, directory]
   jails:
-    description: Many jails in one run.
+    description: Many jails in one run. An option beside it holds for each of them that does not say otherwise.
     type: list
     elements: dict
     suboptions:

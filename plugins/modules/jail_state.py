@@ -62,7 +62,7 @@ options:
       said.
     type: float
   jails:
-    description: Many jails in one run.
+    description: Many jails in one run. An option beside it holds for each of them that does not say otherwise.
     type: list
     elements: dict
     suboptions:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -150,24 +150,34 @@ def bare_host(tmp_path: Path) -> Iterator[dict[str, str]]:
             subprocess.run(["umount", path], check=True)
 
 
-def test_missing_programs_are_named_with_their_packages(bare_host: dict[str, str], name: str) -> None:
-    """debootstrap and nft that are not there (here: cannot be executed) are named with the package that has them, and
-    only where they are needed."""
+def test_missing_debootstrap_is_named_with_its_package(bare_host: dict[str, str], name: str) -> None:
+    """debootstrap that is not there (here: cannot be executed) is named with the package that has it."""
     message = refused("jail_rootfs", name=name, method="debootstrap", suite="bookworm")
     assert "debootstrap is not installed on the host; install the package debootstrap there" in message
     assert storage.describe(name) is None
-    module("jail_rootfs", name=name, **_SKELETON)
-    module(
-        "jail_net",
-        name=name,
-        interfaces=[{"name": "e0", "bridge": "br-b", "addresses": ["10.87.0.2/24"], "masquerade": True}],
-    )
-    message = refused("jail_state", name=[name], command=["sleep", "99"], state="started")
+
+
+def _forwarding() -> str:
+    return Path("/proc/sys/net/ipv4/ip_forward").read_text(encoding="ascii")
+
+
+def test_missing_nft_is_named_and_in_nobodys_way(bare_host: dict[str, str], names: Callable[[int], list[str]]) -> None:
+    """Without nft a jail that is to be masqueraded does not start, and the message has the package. Nothing of the
+    attempt stays, so that other jails, and this one without masquerading, work as before."""
+    wants, other = names(2)
+    address = {"name": "e0", "bridge": "br-b", "addresses": ["10.87.0.2/24"]}
+    module("jail_rootfs", jails=[{"name": each, **_SKELETON} for each in (wants, other)])
+    before = _forwarding()
+    module("jail_net", name=wants, interfaces=[{**address, "masquerade": True}])
+    message = refused("jail_state", name=[wants], command=["sleep", "99"], state="started")
     assert "nft" in message
     assert "nftables" in message
-    assert not live.group_of(name).exists()
-    module("jail_net", name=name, interfaces=[{"name": "e0", "bridge": "br-b", "addresses": ["10.87.0.2/24"]}])
-    module("jail_state", name=[name], state="started")
+    assert not live.group_of(wants).exists()
+    assert _forwarding() == before
+    module("jail_net", name=other, interfaces=[{**address, "addresses": ["10.87.0.3/24"]}])
+    module("jail_state", name=[other], command=["sleep", "99"], state="started")
+    module("jail_net", name=wants, interfaces=[address])
+    module("jail_state", name=[wants], state="started")
 
 
 def test_a_missing_pyroute2_is_named_with_its_package(name: str, tmp_path: Path) -> None:

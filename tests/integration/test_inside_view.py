@@ -181,6 +181,8 @@ def test_devices_are_the_standard_ones(shared_box: str) -> None:
     """/dev holds the standard nodes, which work, with their numbers; no disk, no memory, no console of the host."""
     listed = set(inside(shared_box, "ls", "/dev").split())
     assert listed == {*policy.DEVICES, *policy.DEVICE_LINKS, "pts", "shm", "mqueue"}
+    owners = shell(shared_box, "stat -c %u:%g /dev /dev/* /dev/pts/ptmx")
+    assert set(owners.split()) == {"0:0"}
     for device, (major, minor) in policy.DEVICES.items():
         assert (
             inside(shared_box, "stat", "-c", "%F %t %T", f"/dev/{device}").split("file ")[1] == f"{major:x} {minor:x}\n"

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.cellblock.jails.plugins.module_utils import layout
+from ansible_collections.cellblock.jails.plugins.module_utils import files, layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import live, store
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import storage, templates
 from ansible_collections.cellblock.jails.tests.integration.support import calls, evidence, sandbox
@@ -284,3 +284,29 @@ def test_two_runs_at_once_are_one_after_the_other(names: Names) -> None:
     assert_works(jails)
     with open(layout.BUILD_LOG, encoding="utf-8") as file:
         assert sum("building" in line and '"twice"' in line for line in file) == 1
+
+
+def test_a_jail_is_worked_on_by_one_at_a_time(box: str) -> None:
+    """While somebody holds a jail's lock, a module and the command wait; afterwards both go on. Other jails, and check
+    mode, do not wait."""
+    wish = calls.arguments({"name": box, "memory_max": "64M"})
+    with files.locked(f"jail-{box}"):
+        module_waiting = subprocess.Popen(
+            calls.command_line("jail_limits"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert module_waiting.stdin
+        module_waiting.stdin.write(wish)
+        module_waiting.stdin.close()
+        command_waiting = subprocess.Popen([layout.COMMAND, "restart", box])
+        pid = calls.pid_of(box)
+        assert module("jail_limits", check=True, name=box, memory_max="64M")["changed"]
+        time.sleep(2)
+        assert (module_waiting.poll(), command_waiting.poll()) == (None, None)
+        assert live.group_of(box).get("memory_max") is None
+        assert calls.pid_of(box) == pid
+    assert module_waiting.wait(calls.SECONDS) == 0
+    assert command_waiting.wait(calls.SECONDS) == 0
+    assert module_waiting.stdout
+    module_waiting.stdout.close()
+    assert live.group_of(box).get("memory_max") == 64 << 20
+    assert calls.pid_of(box) != pid

@@ -127,12 +127,3 @@ def test_a_full_copy_is_written_in_place(name: str) -> None:
     assert module("jail_info", name=[name], gather=["size"])["jails"][name]["size"] > 500_000
     module("jail_state", name=[name], state="restarted")
     assert inside(name, "cat", "/root/new") == "x\n"
-
-
-def test_a_full_copy_shows_no_path_of_the_host(name: str) -> None:
-    """The mount table of such a jail does not tell where on which disk of the host it lies."""
-    module("jail_rootfs", name=name, **_SKELETON, storage="directory")
-    module("jail_state", name=[name], **_SLEEP, state="started")
-    table = inside(name, "cat", "/proc/self/mountinfo")
-    assert name not in table
-    assert [mount.source for mount in mounts.mount_table() if mount.source[0] == "/" and mount.source in table] == []

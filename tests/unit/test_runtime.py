@@ -16,7 +16,7 @@ _PACKAGE = "ansible_collections.cellblock.jails.plugins.module_utils"
 
 def _imported(path: Path) -> set[Path]:
     """The files of the collection that a file imports, anywhere in it: what Ansible sends along with it."""
-    found = set()
+    found: set[Path] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.ImportFrom):
             continue

@@ -13,7 +13,7 @@ from ..errors import JailError
 from . import facet as facets
 from . import live, names, store
 from .facet import Facet
-from .plan import CREATE, LIVE, RECORD, REMOVE, Action, Plan, Request, Situation
+from .plan import LIVE, REMOVE, RESTART, START, Action, Plan, Request, Situation
 
 
 class Outcome(NamedTuple):
@@ -34,9 +34,10 @@ def converge(facet: Facet, wishes: Sequence[Mapping[str, Any]], check: bool) -> 
     """
     outcomes: dict[str, Outcome] = {}
     requests: list[Request] = []
+    names_given = [str(wish["name"]) for wish in wishes]
     for wish in wishes:
         try:
-            requests.append(_request(facet, wish, [request.name for request in requests]))
+            requests.append(_request(facet, wish, names_given.count(str(wish["name"]))))
         except JailError as error:
             outcomes[str(wish["name"])] = _failed(error)
     clashes = _clashes(facet, requests)
@@ -48,6 +49,10 @@ def converge(facet: Facet, wishes: Sequence[Mapping[str, Any]], check: bool) -> 
             outcomes[request.name] = carry_out(facet, request)
         except (JailError, OSError) as error:
             outcomes[request.name] = _failed(error)
+    if not check:
+        started = [name for name, outcome in outcomes.items() if _starts(outcome)]
+        for name, sentence in facet.settle(started).items():
+            outcomes[name] = outcomes[name]._replace(error=sentence)
     return {str(wish["name"]): outcomes[str(wish["name"])] for wish in wishes}
 
 
@@ -62,9 +67,9 @@ def situation_of(facet: Facet, name: str, options: Sequence[str] | None = None) 
     )
 
 
-def _request(facet: Facet, wish: Mapping[str, Any], before: Sequence[str]) -> Request:
+def _request(facet: Facet, wish: Mapping[str, Any], times: int) -> Request:
     name = names.check(str(wish["name"]))
-    if name in before:
+    if times > 1:
         raise JailError("it is in the list twice", option="name")
     return Request(name, facet.parse(wish, store.read(name, facet.name)), wish.get("state"))
 
@@ -97,27 +102,29 @@ def _plan_and_do(facet: Facet, request: Request) -> Outcome:
 
 def _do(facet: Facet, request: Request, actions: Sequence[Action]) -> None:
     """Desired state is written before the kernel is changed, so a run that was killed in between is finished by the
-    next one; only what is made or removed as a whole is written down after."""
-    changes = [action.how for action in actions if action.option == "state"]
-    if REMOVE in changes:
-        facet.perform[REMOVE](request.name, request.values)
-        store.forget(request.name, facet.name)
-    elif CREATE in changes:
-        facet.perform[CREATE](request.name, request.values)
+    next one; and forgotten after all else is removed, so that a removal is finished too."""
+    hows = list(dict.fromkeys(action.how for action in actions))
+    if not hows:
+        return
+    if REMOVE not in hows:
         facets.record(facet, request.name, request.values)
-    else:
-        if any(action.how in (LIVE, RECORD) for action in actions):
-            facets.record(facet, request.name, request.values)
-        lively = [action for action in actions if action.how == LIVE]
-        if lively:
-            facets.apply_live(facet, live.expect(request.name), lively)
-        for how in changes:
-            facet.perform[how](request.name, request.values)
+    for how in hows:
+        chosen = [action for action in actions if action.how == how]
+        if how == LIVE:
+            facets.apply_live(facet, live.expect(request.name), chosen)
+        elif how in facet.perform:
+            facet.perform[how](request, chosen)
+    if REMOVE in hows:
+        store.forget(request.name, facet.name)
 
 
 def _outcome(facet: Facet, request: Request, plan: Plan, situation: Situation) -> Outcome:
     degraded = facet.degraded({**situation.recorded, **request.values})
     return Outcome(plan.actions, plan.restart_required, degraded, None)
+
+
+def _starts(outcome: Outcome) -> bool:
+    return any(action.how in (START, RESTART) for action in outcome.actions)
 
 
 def _failed(error: Exception) -> Outcome:

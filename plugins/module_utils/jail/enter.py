@@ -10,6 +10,7 @@ as a child of ours. Until its exec it cannot be traced, and it holds no descript
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from typing import Any, Callable, NamedTuple
 
 from ..errors import JailError
 from ..kernel import namespaces, paths, process
-from . import channel, confinement, terminal
+from . import channel, confinement, ids, terminal
 from .channel import Channel
 from .confinement import Confinement
 from .live import Running
@@ -46,6 +47,8 @@ def execute(running: Running, command: Command) -> int:
 
     :raises JailError: when the jail ended meanwhile or the command cannot be run.
     """
+    if running.first_id is not None and max(command.uid, command.gid) >= ids.COUNT:
+        raise JailError(f"user {command.uid}:{command.gid} is none of the {ids.COUNT} ids that a jail has")
     prepared = confinement.prepare()
     target = _open(running)
     ours, theirs = channel.pair()
@@ -169,7 +172,8 @@ def _descend(
         pid = process.fork(lambda: _become(command, prepared, terminals, theirs))
         theirs.send({"pid": pid}, [os.pidfd_open(pid)])
     except OSError as error:
-        theirs.send({"error": f"{error.strerror}"})
+        full = "; its pids_max is reached" if error.errno == errno.EAGAIN else ""
+        theirs.send({"error": f"{error.strerror}{full}"})
 
 
 def _become(command: Command, prepared: Confinement, terminals: Sequence[int], theirs: Channel) -> None:

@@ -29,7 +29,8 @@ class Facet(NamedTuple):
     :param conflicts: what is wrong between jails: from all desired values by jail to a sentence for each jail
         concerned.
     :param degraded: the protections that these values give up, a sentence each.
-    :param perform: carries out a change of state, by the action's ``how``, for one jail with these values.
+    :param settle: looks, when all is done, at the jails that were started; a sentence for each that has failed.
+    :param perform: what this module does, by an action's ``how``, besides recording and changing options live.
     """
 
     name: str
@@ -40,7 +41,8 @@ class Facet(NamedTuple):
     exists: Callable[[str], bool]
     conflicts: Callable[[Mapping[str, Values]], Mapping[str, str]]
     degraded: Callable[[Values], list[str]]
-    perform: Mapping[str, Callable[[str, Values], None]]
+    perform: Mapping[str, Callable[[Request, Sequence[Action]], None]]
+    settle: Callable[[Sequence[str]], Mapping[str, str]]
 
     def option(self, name: str) -> Option:
         """The row of an option."""
@@ -71,6 +73,11 @@ def always(_name: str) -> bool:
 
 def no_conflicts(_desired: Mapping[str, Values]) -> Mapping[str, str]:
     """For options that jails cannot fight over."""
+    return {}
+
+
+def all_well(_names: Sequence[str]) -> Mapping[str, str]:
+    """For modules that start nothing."""
     return {}
 
 

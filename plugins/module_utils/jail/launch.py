@@ -79,11 +79,15 @@ def launch(plan: Plan, before_go: Callable[[int, int], None]) -> Started:
                 with _ended_on_failure(pid, handle, first):
                     _hand_over_layers(plan, pid, dev, ours)
             with _ended_on_failure(pid, handle, first):
-                # Moving a process takes the kernel milliseconds on version 1; pid 1 builds its root meanwhile.
-                plan.group.join(pid)
-                first.close()
                 started = pidfd.start_time(pid)
-                before_go(pid, started)
+                try:
+                    # Moving a process takes the kernel milliseconds on version 1; pid 1 builds its root meanwhile.
+                    plan.group.join(pid)
+                    first.close()
+                    before_go(pid, started)
+                except (OSError, JailError):
+                    _expect(ours)  # if pid 1 has failed, that is the reason, and all else follows from it
+                    raise
                 _expect(ours)
                 ours.send({})
                 _expect_exec(ours)

@@ -85,14 +85,22 @@ def find(name: str) -> Running | None:
     return running
 
 
+def expect_known(name: str) -> None:
+    """Refuse a name that no jail has.
+
+    :raises JailError: then.
+    """
+    if not os.path.isdir(layout.desired(name)):
+        raise JailError("there is no such jail on this host")
+
+
 def expect(name: str) -> Running:
     """The jail, which must run.
 
     :raises JailError: when it does not.
     """
+    expect_known(name)
     running = find(name)
-    if running is None and not os.path.isdir(layout.desired(name)):
-        raise JailError("there is no such jail on this host")
     if running is None:
         raise JailError("it does not run", advice=f"start it with: jail start {name}")
     return running

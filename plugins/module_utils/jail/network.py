@@ -16,10 +16,10 @@ from ..net import addresses
 from ..net.addresses import Interface
 from ..net.network import Network
 from . import enter, store
-from .facet import Facet, Values, always, nothing_degraded, parse_each
+from .facet import Facet, Values, all_well, always, nothing_degraded, parse_each
 from .live import Running
 from .options import Option
-from .plan import plan_options
+from .plan import RECORD, Action, Request, plan_options
 
 _RESOLV_CONF = "/etc/resolv.conf"
 
@@ -146,19 +146,6 @@ def _conflicts(desired: Mapping[str, Mapping[str, Any]]) -> Mapping[str, str]:
     return addresses.conflicts({name: list(values.get("interfaces", [])) for name, values in desired.items()})
 
 
-FACET = Facet(
-    name="net",
-    options=OPTIONS,
-    states=(),
-    parse=_parse,
-    plan=plan_options,
-    exists=always,
-    conflicts=_conflicts,
-    degraded=nothing_degraded,
-    perform={},
-)
-
-
 def wire(running: Running, desired: Mapping[str, Any]) -> None:
     """Give a jail that is being started its network: loopback at least."""
     _host().converge(running.pid, running.name, running.slot, list(desired.get("interfaces", [])))
@@ -171,16 +158,39 @@ def files(desired: Mapping[str, Any]) -> dict[str, str]:
     return {_RESOLV_CONF: _resolv_conf(desired.get("dns", []), desired.get("search", []))}
 
 
-def release(desired: Mapping[str, Any]) -> None:
-    """Take away what a removed jail's network has left on the host."""
-    _release(list(desired.get("interfaces", [])))
+def release(name: str) -> None:
+    """Take away what a jail's network has left on the host, as if the jail were not recorded any more."""
+    interfaces = store.read(name, "net").get("interfaces", [])
+    if interfaces:
+        _host().release(interfaces, lambda: _recorded([other for other in store.names() if other != name]))
 
 
 def _release(removed: list[Interface]) -> None:
     """Give up what these interfaces used on the host, where no recorded jail uses it."""
     if removed:
-        _host().release(removed, _recorded)
+        _host().release(removed, lambda: _recorded(store.names()))
 
 
-def _recorded() -> list[Interface]:
-    return [interface for name in store.names() for interface in store.read(name, "net").get("interfaces", [])]
+def _recorded(jails: Sequence[str]) -> list[Interface]:
+    return [interface for name in jails for interface in store.read(name, "net").get("interfaces", [])]
+
+
+def _release_replaced(_request: Request, actions: Sequence[Action]) -> None:
+    """What a jail that does not run would have used goes when it is to use something else."""
+    for action in actions:
+        if action.option == "interfaces":
+            _release([interface for interface in action.before if interface not in action.after])
+
+
+FACET = Facet(
+    name="net",
+    options=OPTIONS,
+    states=(),
+    parse=_parse,
+    plan=plan_options,
+    exists=always,
+    conflicts=_conflicts,
+    degraded=nothing_degraded,
+    perform={RECORD: _release_replaced},
+    settle=all_well,
+)

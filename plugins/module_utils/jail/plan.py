@@ -87,7 +87,8 @@ def plan_rootfs(options: Sequence[Option], request: Request, situation: Situatio
     if request.state == "absent":
         if situation.exists and situation.running:
             raise JailError("the jail runs", advice=f"stop it first: jail_state name={request.name} state=stopped")
-        return Plan([Action("state", "present", "absent", REMOVE)] if situation.exists else [], [])
+        left = situation.exists or situation.recorded
+        return Plan([Action("state", "present", "absent", REMOVE)] if left else [], [])
     if not situation.exists:
         made = [
             Action(option.name, None, request.values[option.name], CREATE)

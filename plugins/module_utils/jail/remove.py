@@ -26,11 +26,10 @@ def has_traces(name: str) -> bool:
 def remove(name: str) -> None:
     """Stop a jail and remove everything of it. Can be repeated: what a killed run left half removed goes too."""
     stop.stop_as_desired(name)
-    wiring = store.read(name, "net")
     storage.remove(name)
     storage.sweep()
+    network.release(name)
     store.forget_all(name)
-    network.release(wiring)
     ids.free(name)
     for path in (layout.console(name), f"{layout.console(name)}.1"):
         with contextlib.suppress(FileNotFoundError):

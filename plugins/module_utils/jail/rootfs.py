@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..errors import JailError
 from ..rootfs import recipes, storage, templates
-from . import build
-from .facet import Facet, Values, no_conflicts, nothing_degraded
+from . import build, store
+from .facet import Facet, Values, all_well, no_conflicts, nothing_degraded
 from .options import Option
-from .plan import CREATE, REMOVE, plan_rootfs
+from .plan import CREATE, REMOVE, Action, Request, plan_rootfs
 
 _STORAGE = "storage"
 
@@ -52,13 +53,17 @@ def _recipe(values: Values) -> recipes.Recipe:
     return {name: value for name, value in values.items() if name != _STORAGE}
 
 
-def _create(name: str, values: Values) -> None:
-    key = templates.ensure(_recipe(values), build.confine)
-    storage.create(name, values[_STORAGE], key)
+def _create(request: Request, _actions: Sequence[Action]) -> None:
+    try:
+        key = templates.ensure(_recipe(request.values), build.confine)
+        storage.create(request.name, request.values[_STORAGE], key)
+    except BaseException:
+        store.forget(request.name, FACET.name)
+        raise
 
 
-def _remove(name: str, _values: Values) -> None:
-    storage.remove(name)
+def _remove(request: Request, _actions: Sequence[Action]) -> None:
+    storage.remove(request.name)
 
 
 FACET = Facet(
@@ -71,4 +76,5 @@ FACET = Facet(
     conflicts=no_conflicts,
     degraded=nothing_degraded,
     perform={CREATE: _create, REMOVE: _remove},
+    settle=all_well,
 )

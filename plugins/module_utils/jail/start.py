@@ -9,22 +9,26 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .. import files, layout
 from ..errors import JailError
+from ..kernel import mounts, paths
 from ..kernel.cgroup import Group
 from ..rootfs import storage
 from . import ids, launch, limits, live, network, policy, stop, store
 from .launch import Layers, Plan
 from .live import Running
 
+_SETTLE_SECONDS = 0.1
+"""An init that cannot do its work has ended by then; one wait serves all jails of a call."""
+
 _LOG_BYTES = 1 << 20
 """A console log that has grown beyond this is put aside at the next start."""
 
 
-def start(name: str) -> Running:
+def start(name: str) -> None:
     """Start a jail that does not run. Whatever a previous run left is cleared first.
 
     :raises JailError: when it has no root file system, or a step failed; it is stopped and cleared then.
@@ -63,11 +67,16 @@ def start(name: str) -> Running:
     except BaseException:
         stop.clear(name)
         raise
-    running = live.find(name)
-    if running is None:
+
+
+def settle(names: Sequence[str]) -> dict[str, str]:
+    """Look, a moment after they were started, which of these jails have ended already; a sentence for each."""
+    time.sleep(_SETTLE_SECONDS if names else 0)
+    ended = [name for name in names if live.find(name) is None]
+    for name in ended:
         stop.clear(name)
-        raise JailError("its init ended at once", option="command", advice=f"what it printed: {tail(name)}")
-    return running
+    hint = "look at its command, and whether memory_max and pids_max are enough for it"
+    return {name: f"its init ended at once; the last that it printed: {tail(name)}; {hint}" for name in ended}
 
 
 def layers_of(name: str) -> Layers:
@@ -112,12 +121,11 @@ def _console(name: str) -> Iterator[int]:
     with contextlib.suppress(FileNotFoundError):
         if os.stat(path).st_size > _LOG_BYTES:
             os.rename(path, f"{path}.1")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(path, flags, 0o600)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    # Opened by a mount of its own that begins at the log's directory: /proc/1/fd shows no path of the host then.
+    with paths.opened(paths.open_directory(layout.LOG)) as directory, paths.opened(mounts.clone(directory)) as place:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        with paths.opened(os.open(os.path.basename(path), flags, 0o600, dir_fd=place)) as descriptor:
+            yield descriptor
 
 
 def tail(name: str, lines: int = 5) -> str:

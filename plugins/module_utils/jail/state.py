@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 from ..kernel import namespaces, signals
@@ -14,7 +15,7 @@ from . import policy, remove, start, stop
 from .facet import Facet, Values, no_conflicts, parse_each
 from .live import Running
 from .options import Option
-from .plan import REMOVE, RESTART, START, STOP, plan_state
+from .plan import REMOVE, RESTART, START, STOP, Action, Request, plan_state
 
 _SECONDS_MAX = 3600
 _HOST_NAME_MAX = 64  # sethostname(2), __NEW_UTS_LEN
@@ -95,21 +96,21 @@ def _degraded(values: Values) -> list[str]:
     return []
 
 
-def _start(name: str, _values: Values) -> None:
-    start.start(name)
+def _start(request: Request, _actions: Sequence[Action]) -> None:
+    start.start(request.name)
 
 
-def _stop(name: str, _values: Values) -> None:
-    stop.stop_as_desired(name)
+def _stop(request: Request, _actions: Sequence[Action]) -> None:
+    stop.stop_as_desired(request.name)
 
 
-def _restart(name: str, _values: Values) -> None:
-    stop.stop_as_desired(name)
-    start.start(name)
+def _restart(request: Request, _actions: Sequence[Action]) -> None:
+    stop.stop_as_desired(request.name)
+    start.start(request.name)
 
 
-def _remove(name: str, _values: Values) -> None:
-    remove.remove(name)
+def _remove(request: Request, _actions: Sequence[Action]) -> None:
+    remove.remove(request.name)
 
 
 FACET = Facet(
@@ -122,4 +123,5 @@ FACET = Facet(
     conflicts=no_conflicts,
     degraded=_degraded,
     perform={START: _start, STOP: _stop, RESTART: _restart, REMOVE: _remove},
+    settle=start.settle,
 )

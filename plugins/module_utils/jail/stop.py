@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 
 from ..errors import JailError
-from ..kernel import pidfd, signals
+from ..kernel import paths, pidfd, signals
 from . import live, policy, store
 from .live import Running
 
@@ -27,8 +28,8 @@ def stop_as_desired(name: str) -> None:
     stop(running, number, desired.get("stop_timeout", policy.STOP_SECONDS))
 
 
-def stop(running: Running, signal_number: int, seconds: float) -> str:
-    """Stop a running jail and clear up; says how it ended.
+def stop(running: Running, signal_number: int, seconds: float) -> None:
+    """Stop a running jail and clear up.
 
     A pid 1 without a handler for the signal never gets it (pid_namespaces(7)), so there is nothing to wait for then.
 
@@ -36,29 +37,23 @@ def stop(running: Running, signal_number: int, seconds: float) -> str:
     :raises JailError: when processes outlive SIGKILL (they hang in the kernel).
     """
     descriptor = running.open()
-    how = "had ended"
     if descriptor is not None:
-        try:
-            how = _end(descriptor, running, signal_number, seconds)
-        finally:
-            os.close(descriptor)
+        with paths.opened(descriptor):
+            _end(descriptor, running, signal_number, seconds)
     clear(running.name)
-    return how
 
 
-def _end(descriptor: int, running: Running, signal_number: int, seconds: float) -> str:
-    name = signal.Signals(signal_number).name
+def _end(descriptor: int, running: Running, signal_number: int, seconds: float) -> None:
     if pidfd.catches(running.pid, signal_number):
         pidfd.send_signal(descriptor, signal_number)
         if pidfd.wait_for_end(descriptor, seconds):
-            return f"ended on {name}"
+            return
     pidfd.send_signal(descriptor, signal.SIGKILL)
     if not pidfd.wait_for_end(descriptor, _DEATH_SECONDS):
         raise JailError(
             f"pid {running.pid} did not end within {_DEATH_SECONDS:.0f} s of SIGKILL",
             advice="one of its processes hangs in the kernel, see its stack in /proc/PID/stack",
         )
-    return "killed"
 
 
 def clear(name: str) -> None:
@@ -72,11 +67,5 @@ def clear(name: str) -> None:
 
 
 def _kill(pid: int) -> None:
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
+    with contextlib.suppress(ProcessLookupError), paths.opened(os.pidfd_open(pid)) as descriptor:
         pidfd.send_signal(descriptor, signal.SIGKILL)
-    finally:
-        os.close(descriptor)

@@ -60,7 +60,13 @@ def send_signal(descriptor: int, number: int) -> None:
 
 
 def catches(pid: int, number: int) -> bool:
-    """Whether the process has a handler for this signal: pid 1 of a namespace is deaf to all others but SIGKILL."""
-    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-        caught = next(line for line in file if line.startswith("SigCgt:"))
-    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+    """Whether the process has a handler for this signal: pid 1 of a namespace is deaf to all others but SIGKILL.
+
+    One that has ended catches nothing.
+    """
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            caught = next((line.split()[1] for line in file if line.startswith("SigCgt:")), "0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return bool(int(caught, 16) >> (number - 1) & 1)

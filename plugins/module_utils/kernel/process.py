@@ -40,6 +40,13 @@ def wait(pid: int) -> int:
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
 
+def open_standard_streams() -> None:
+    """Open /dev/null in the place of standard streams that are closed, so that nothing else gets their numbers."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
 def close_all_but(keep: Iterable[int]) -> None:
     """Close every descriptor but those in ``keep`` (close_range(2))."""
     start = 0
