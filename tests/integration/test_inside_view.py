@@ -43,7 +43,7 @@ def test_root_inside_is_nobody_in_particular_outside(shared_box: str) -> None:
         assert "Groups:\t\n" in Path(f"/proc/{entered}/status").read_text(encoding="utf-8").replace("\t \n", "\t\n")
         os.kill(entered, 9)
     finally:
-        command.wait()
+        command.wait(20)
 
 
 def _wait_for_process(name: str, command_line: bytes) -> int:
@@ -152,7 +152,7 @@ def test_only_the_three_standard_descriptors_are_open(shared_box: str) -> None:
         finally:
             control.kill()
             control.wait()
-            command.wait()
+            command.wait(20)
     finally:
         os.close(leak)
     assert set(os.listdir(f"/proc/{pid_of(shared_box)}/fd")) == {"0", "1", "2"}

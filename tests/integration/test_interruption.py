@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import files, layout
-from ansible_collections.cellblock.jails.plugins.module_utils.jail import live, store
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import storage, templates
 from ansible_collections.cellblock.jails.tests.integration.support import calls, evidence, sandbox
 from ansible_collections.cellblock.jails.tests.integration.support.calls import inside, module
@@ -170,15 +170,6 @@ def _is_first(key: str) -> bool:
     return found is None or found["recipe"]["trust_group"] != "killed"
 
 
-def test_killed_between_making_and_recording(name: str) -> None:
-    """A root file system that was made but not yet recorded is taken for what it is by the same run."""
-    module("jail_rootfs", name=name, **_SKELETON)
-    store.forget(name, "rootfs")  # as if the process had been killed just before it was written
-    module("jail_rootfs", name=name, **_SKELETON)
-    assert not module("jail_rootfs", name=name, **_SKELETON)["changed"]
-    module("jail_state", name=[name], command=["sleep", "99"], state="started")
-
-
 def test_killed_between_removing_and_forgetting(name: str) -> None:
     """A root file system that was removed but is still recorded is forgotten by the same run, and another can be made
     then."""
@@ -195,7 +186,7 @@ def test_killed_between_removing_and_forgetting(name: str) -> None:
 
 
 def test_killed_while_a_jail_is_removed(name: str) -> None:
-    """Removal that got as far as the records is finished by the next: the bridge, the packet filter and the ids go."""
+    """A removal that was killed when the files were gone is finished by the next: bridge, packet filter and ids go."""
     before = evidence.network()
     module("jail_rootfs", name=name, **_SKELETON)
     interface = {"name": "e0", "bridge": "br-half", "addresses": ["10.89.0.2/24"], "masquerade": True}
@@ -203,7 +194,6 @@ def test_killed_while_a_jail_is_removed(name: str) -> None:
     module("jail_state", name=[name], command=["sleep", "99"], state="started")
     module("jail_state", name=[name], state="stopped")
     storage.remove(name)
-    store.forget_all(name)
     module("jail_state", name=[name], state="absent")
     assert evidence.network() == before
 

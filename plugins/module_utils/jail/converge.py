@@ -71,7 +71,8 @@ def _request(facet: Facet, wish: Mapping[str, Any], times: int) -> Request:
     name = names.check(str(wish["name"]))
     if times > 1:
         raise JailError("it is in the list twice", option="name")
-    return Request(name, facet.parse(wish, store.read(name, facet.name)), wish.get("state"))
+    recorded = store.read(name, facet.name) if facet.exists(name) else {}
+    return Request(name, facet.parse(wish, recorded), wish.get("state"))
 
 
 def _clashes(facet: Facet, requests: Sequence[Request]) -> Mapping[str, str]:

@@ -188,6 +188,7 @@ def _leave_host(plan: Plan, prepared: Confinement, theirs: Channel, ours: Channe
         process.close_all_but([1, 2, theirs.fileno()])
         kinds = dict(namespaces.KINDS)
         del kinds["cgroup"]  # its root will be the cgroup in which pid 1 is at the end
+        del kinds["ipc"]  # its message queues will belong to the user that pid 1 is then
         if plan.first_id is None:
             del kinds["user"]
         namespaces.unshare(sum(kinds.values()))
@@ -202,6 +203,7 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
         _message, sent = theirs.receive()
         confinement.become_root()
         process.hide_memory()
+        namespaces.unshare(namespaces.CLONE_NEWIPC)
         if plan.first_id is not None:
             assemble.bound_user_namespaces()
         mounts.make_private()

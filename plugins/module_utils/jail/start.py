@@ -75,8 +75,8 @@ def settle(names: Sequence[str]) -> dict[str, str]:
     ended = [name for name in names if live.find(name) is None]
     for name in ended:
         stop.clear(name)
-    hint = "look at its command, and whether memory_max and pids_max are enough for it"
-    return {name: f"its init ended at once; the last that it printed: {tail(name)}; {hint}" for name in ended}
+    hint = "look at it, and whether memory_max and pids_max are enough"
+    return {name: f"command: its init ended at once; the last that it printed: {tail(name)}; {hint}" for name in ended}
 
 
 def layers_of(name: str) -> Layers:

@@ -47,18 +47,26 @@ EMPTY = Elements({}, frozenset())
 """No address and no bridge."""
 
 
-def _nft(arguments: list[str], script: str = "") -> subprocess.CompletedProcess[str]:
+def program() -> str:
+    """The path of nft(8).
+
+    :raises JailError: naming its package, when it is not there.
+    """
     # A login without the system directories in PATH is common, and nft lives in one of them.
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
-    program = shutil.which("nft", path=path)
-    if not program:
+    found = shutil.which("nft", path=path)
+    if not found:
         raise JailError(
             "masquerading needs the program nft, which is not there",
             option="interfaces",
             advice="install it; Debian's package is nftables",
         )
+    return found
+
+
+def _nft(arguments: list[str], script: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [program, *arguments],
+        [program(), *arguments],
         input=script,
         capture_output=True,
         text=True,

@@ -45,6 +45,7 @@ class Masquerade:
         masked = [interface for interface in wanted if interface["masquerade"]]
         own = {host for interface in masked for host in hosts(interface)}
         if own:
+            firewall.program()  # before anything is changed for it
             forwarding.ensure(_versions(own))
         have = self._elements()
         missing = {host: jail for host in own if have.addresses.get(host) != jail}

@@ -17,7 +17,7 @@ import ansible
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 
-from .nursery import Nursery
+from .nursery import SECONDS, Nursery
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", ".."))
 """The collection."""
@@ -25,9 +25,6 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.realpath(__file__)),
 _SYSTEM_PYTHON = "/usr/bin/python3"
 PYTHON = _SYSTEM_PYTHON if os.path.exists(_SYSTEM_PYTHON) else sys.executable
 """The interpreter of modules, as ``inventory/hosts.yml`` has it: the one with the distribution's pyroute2."""
-
-SECONDS = 120
-"""After which a call counts as hanging."""
 
 _START = """
 import runpy, sys, types

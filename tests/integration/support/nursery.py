@@ -14,11 +14,15 @@ import importlib
 import json
 import os
 import runpy
+import select
 import subprocess
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+SECONDS = 120
+"""After which a call counts as hanging."""
 
 
 class Nursery:
@@ -38,6 +42,8 @@ class Nursery:
         request = {"module": module, "arguments": arguments, "environment": dict(environment)}
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
+        ready, _out, _errors = select.select([self._process.stdout], [], [], SECONDS)
+        assert ready, f"{module} hangs"
         status, output, errors = json.loads(self._process.stdout.readline())
         return status, output, errors
 
