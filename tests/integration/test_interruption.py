@@ -20,6 +20,7 @@ from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import storage, templates
 from ansible_collections.cellblock.jails.tests.integration.support import calls, evidence, sandbox
 from ansible_collections.cellblock.jails.tests.integration.support.calls import inside, module
+from ansible_collections.cellblock.jails.tests.integration.support.nursery import SECONDS
 
 Names = Callable[[int], list[str]]
 Steps = list[tuple[str, dict[str, Any]]]
@@ -266,7 +267,7 @@ def test_two_runs_at_once_are_one_after_the_other(names: Names) -> None:
             process.stdin.flush()
         results = []
         for process in running:
-            output, errors = process.communicate(timeout=calls.SECONDS)
+            output, errors = process.communicate(timeout=SECONDS)
             results.append(calls.checked(process.returncode, output, errors))
         assert not any(result.get("failed") for result in results), results
         for each in jails:
@@ -294,8 +295,8 @@ def test_a_jail_is_worked_on_by_one_at_a_time(box: str) -> None:
         assert (module_waiting.poll(), command_waiting.poll()) == (None, None)
         assert live.group_of(box).get("memory_max") is None
         assert calls.pid_of(box) == pid
-    assert module_waiting.wait(calls.SECONDS) == 0
-    assert command_waiting.wait(calls.SECONDS) == 0
+    assert module_waiting.wait(SECONDS) == 0
+    assert command_waiting.wait(SECONDS) == 0
     assert module_waiting.stdout
     module_waiting.stdout.close()
     assert live.group_of(box).get("memory_max") == 64 << 20

@@ -56,6 +56,8 @@ def entered() -> Iterator[None]:
             own = os.path.join(state, str(number))
             os.mkdir(own, 0o755)
             subprocess.run(["mount", "--bind", own, place], check=True)
+        # As systemd leaves it on a host: what is mounted on a copy of a shared mount is mounted on the host too.
+        subprocess.run(["mount", "--make-rshared", "/"], check=True)
         loopback.bring_up(os.getpid())
         with _no_group_of_ours_after():
             yield
