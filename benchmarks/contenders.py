@@ -385,7 +385,7 @@ class OciRuntime(Contender):
     def _run(self, *words: str) -> Process:
         return subprocess.Popen(
             [self.name, "--root", self._state, *words],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # runc gives its standard streams to the jail's root: not the host's /dev/null
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,

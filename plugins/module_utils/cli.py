@@ -15,9 +15,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Callable
 
-from . import files, layout
 from .errors import JailError
-from .jail import enter, live, names, policy
+from .jail import enter, live, names, policy, store
 from .kernel import process
 
 _COLUMNS = ("NAME", "STATUS", "PID", "PROCESSES", "MEMORY", "ADDRESSES", "TEMPLATE")
@@ -138,18 +137,18 @@ def _row(name: str, jail: dict[str, Any]) -> tuple[str, ...]:
 def _start(options: argparse.Namespace) -> int:
     from .jail import start
 
-    with files.locked(f"jail-{options.name}"):
-        if live.find(options.name) is None:
-            start.start(options.name)
-            _settle(options.name)
-    return 0
+    with store.locked(options.name):
+        if live.find(options.name) is not None:
+            return 0
+        start.start(options.name)
+    return _settled(options.name)
 
 
 def _stop(options: argparse.Namespace) -> int:
     from .jail import stop
 
     live.expect_known(options.name)
-    with files.locked(f"jail-{options.name}"):
+    with store.locked(options.name):
         stop.stop_as_desired(options.name)
     return 0
 
@@ -158,18 +157,18 @@ def _restart(options: argparse.Namespace) -> int:
     from .jail import start, stop
 
     live.expect_known(options.name)
-    with files.locked(f"jail-{options.name}"):
+    with store.locked(options.name):
         stop.stop_as_desired(options.name)
         start.start(options.name)
-        _settle(options.name)
-    return 0
+    return _settled(options.name)
 
 
-def _settle(name: str) -> None:
+def _settled(name: str) -> int:
     from .jail import start
 
     for sentence in start.settle([name]).values():
         raise JailError(sentence)
+    return 0
 
 
 def _exec(options: argparse.Namespace) -> int:
@@ -194,13 +193,13 @@ def _terminal_type() -> dict[str, str]:
 
 
 def _log(options: argparse.Namespace) -> int:
+    from .jail import console
+
     live.expect_known(options.name)
-    try:
-        with open(layout.console(options.name), "rb") as file:
-            lines = file.read().splitlines(keepends=True)
-    except FileNotFoundError:
-        return 0
-    sys.stdout.buffer.write(b"".join(lines if options.lines is None else lines[max(0, len(lines) - options.lines) :]))
+    lines = console.last_lines(options.name, options.lines)
+    if sys.stdout.isatty():
+        lines = [console.harmless(line).encode() for line in lines]
+    sys.stdout.buffer.write(b"".join(lines))
     return 0
 
 

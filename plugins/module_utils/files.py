@@ -17,8 +17,12 @@ from .errors import JailError
 
 
 def make_private_directory(path: str) -> None:
-    """Make a directory that only root can enter, with its parents."""
-    os.makedirs(path, mode=0o700, exist_ok=True)
+    """Make a directory that only root can enter, and so those of its parents that are missing."""
+    mask = os.umask(0o077)
+    try:
+        os.makedirs(path, exist_ok=True)
+    finally:
+        os.umask(mask)
 
 
 def write_bytes(path: str, content: bytes) -> None:

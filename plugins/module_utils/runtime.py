@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import cli, files, layout
+from .rootfs.staging import sync_filesystem
 
 _PACKAGE = "cellblock_jails"
 _SYSTEM_PYTHON = "/usr/bin/python3"
@@ -74,6 +75,7 @@ def _write(directory: str, sources: dict[str, bytes]) -> None:
         with open(target, "wb") as file:
             file.write(content)
     shutil.rmtree(directory, ignore_errors=True)
+    sync_filesystem(temporary)
     os.rename(temporary, directory)
 
 

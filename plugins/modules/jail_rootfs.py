@@ -82,6 +82,7 @@ options:
     description:
       - V(overlay) stores only what the jail writes; V(directory) is a full copy, for file systems that overlayfs
         cannot use.
+        A jail with a full copy sees in its mount table where on the host that lies.
       - V(overlay) if left out.
     type: str
     choices: [overlay, directory]

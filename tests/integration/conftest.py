@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
@@ -29,6 +30,7 @@ def sandboxed() -> Iterator[None]:
         place.__enter__()
     except OSError as error:
         pytest.skip(f"this host does not let us into a mount and a network namespace of our own: {error}")
+    ended = signal.signal(signal.SIGTERM, signal.default_int_handler)  # cleaned up as after Ctrl-C
     try:
         # The first call puts the runtime there, so that tests which look for what changed do not see that.
         module("jail_state", name=[f"{sandbox.PREFIX}0"], state="absent")
@@ -43,6 +45,7 @@ def sandboxed() -> Iterator[None]:
         sandbox.clear()
         assert not any(left.values()), f"the tests left behind {left}"
     finally:
+        signal.signal(signal.SIGTERM, ended)
         place.__exit__(None, None, None)
 
 

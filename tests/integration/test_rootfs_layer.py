@@ -237,7 +237,7 @@ def test_an_interrupt_ends_the_program_before_it_goes_on(host: Path) -> None:
     """Ctrl-C: what clears up afterwards must not meet a writer."""
 
     def work() -> None:
-        signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         try:
             hosttools.output_of(["/bin/sh", "-c", FOREST.format(host)])
@@ -367,7 +367,7 @@ def test_a_template_that_is_there_is_left_alone() -> None:
 
 
 def test_two_at_once_build_once() -> None:
-    pids = [in_another_process(lambda: templates.ensure(SKELETON, never)) for _ in range(4)]
+    pids = [in_another_process(lambda: templates.ensure(SKELETON, never)) for _time in range(4)]
     assert [process.wait(pid) for pid in pids] == [0] * 4
     assert len([line for line in log_lines() if "I: building" in line]) == 1
     assert templates.names() == [recipes.key(SKELETON)]
@@ -375,7 +375,7 @@ def test_two_at_once_build_once() -> None:
 
 def test_killed_at_any_moment_the_next_build_converges() -> None:
     hits = 0
-    for _ in range(40):
+    for _time in range(40):
         hits += kill_at_random(lambda: templates.ensure(SKELETON, never), 0.2)
         templates.remove(recipes.key(SKELETON))
     wait_for_no_children()
@@ -528,7 +528,7 @@ def test_a_killed_copy_leaves_nothing_that_counts() -> None:
         (folder / str(number)).write_bytes(b"x" * 20000)
     expected = facts(templates.tree(key))
     hits = 0
-    for _ in range(15):
+    for _time in range(15):
         hits += kill_at_random(lambda: storage.create("one", "directory", key), 0.25)
         if storage.describe("one"):
             assert facts(writable("one")) == expected
@@ -542,7 +542,7 @@ def test_a_killed_copy_leaves_nothing_that_counts() -> None:
 
 def test_a_killed_removal_is_finished_by_the_next() -> None:
     key = templates.ensure(SKELETON, never)
-    for _ in range(10):
+    for _time in range(10):
         storage.create("one", "directory", key)
         kill_at_random(lambda: storage.remove("one"), 0.02)
         wait_for_no_children()
@@ -735,7 +735,7 @@ def test_a_signature_by_another_key_is_refused(host: Path) -> None:
 @pytest.mark.usefixtures("mirror")
 def test_a_killed_first_stage_leaves_no_process() -> None:
     recipe = recipes.parse({"method": "debootstrap", "suite": "bookworm"})
-    for _ in range(4):
+    for _time in range(4):
         assert kill_at_random(lambda: templates.ensure(recipe, never), 5)
         wait_for_no_children()
     assert templates.sweep() in ([], [recipes.key(recipe)])

@@ -50,7 +50,7 @@ def root_of(tree: Tree) -> int:
         # Relative names, because /proc/mounts shows them as given: a jail learns nothing of the host's paths.
         os.fchdir(staging)
         layers = {"lowerdir": "lower", "upperdir": "upper/upper", "workdir": "upper/work", "userxattr": None}
-        mounts.attach(mounts.create("overlay", layers), staging, "root")
+        mounts.attach(mounts.create("overlay", layers, NODEV), staging, "root")
     return os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=staging)
 
 
@@ -136,11 +136,12 @@ def _mask(filesystem: int, names: Sequence[str], devices: int) -> None:
 def write_files(root: int, files: Mapping[str, str]) -> None:
     """Write the jail's identity files (absolute path: text), as the jail's root and in-root."""
     for path, text in files.items():
-        folder = os.path.dirname(path)
-        with contextlib.suppress(FileExistsError, FileNotFoundError):
-            os.close(paths.make_directory(root, folder))
-        if _differs(root, path, text):
-            paths.write_file(root, path, text.encode())
+        try:
+            os.close(paths.make_directory(root, os.path.dirname(path)))
+            if _differs(root, path, text):
+                paths.write_file(root, path, text.encode())
+        except OSError as error:
+            raise OSError(error.errno, f"{path} cannot be written: {error.strerror}") from error
 
 
 def _differs(root: int, path: str, text: str) -> bool:

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .. import files
 from ..errors import JailError
+from . import degraded, live, names, store
 from . import facet as facets
-from . import live, names, store
 from .facet import Facet
 from .plan import LIVE, REMOVE, RESTART, START, Action, Plan, Request, Situation
 
@@ -84,21 +83,19 @@ def _clashes(facet: Facet, requests: Sequence[Request]) -> Mapping[str, str]:
     return {request.name: found[request.name] for request in requests if request.name in found}
 
 
-def _planned(facet: Facet, request: Request) -> tuple[Plan, Situation]:
-    situation = situation_of(facet, request.name, list(request.values))
-    return facet.plan(facet.options, request, situation), situation
+def _planned(facet: Facet, request: Request) -> Plan:
+    return facet.plan(facet.options, request, situation_of(facet, request.name, list(request.values)))
 
 
 def _plan_only(facet: Facet, request: Request) -> Outcome:
-    plan, situation = _planned(facet, request)
-    return _outcome(facet, request, plan, situation)
+    return _outcome(request, _planned(facet, request))
 
 
 def _plan_and_do(facet: Facet, request: Request) -> Outcome:
-    with files.locked(f"jail-{request.name}"):
-        plan, situation = _planned(facet, request)
+    with store.locked(request.name):
+        plan = _planned(facet, request)
         _do(facet, request, plan.actions)
-        return _outcome(facet, request, plan, situation)
+        return _outcome(request, plan)
 
 
 def _do(facet: Facet, request: Request, actions: Sequence[Action]) -> None:
@@ -119,9 +116,8 @@ def _do(facet: Facet, request: Request, actions: Sequence[Action]) -> None:
         store.forget(request.name, facet.name)
 
 
-def _outcome(facet: Facet, request: Request, plan: Plan, situation: Situation) -> Outcome:
-    degraded = facet.degraded({**situation.recorded, **request.values})
-    return Outcome(plan.actions, plan.restart_required, degraded, None)
+def _outcome(request: Request, plan: Plan) -> Outcome:
+    return Outcome(plan.actions, plan.restart_required, degraded.of(request.name, request.values), None)
 
 
 def _starts(outcome: Outcome) -> bool:

@@ -23,6 +23,7 @@ from .channel import Channel
 from .confinement import Confinement
 from .live import Running
 
+_HOST_IDS = (1 << 32) - 1  # the last one stands for "no id" (setresuid(2))
 NOT_STARTED = 125
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
@@ -47,8 +48,9 @@ def execute(running: Running, command: Command) -> int:
 
     :raises JailError: when the jail ended meanwhile or the command cannot be run.
     """
-    if running.first_id is not None and max(command.uid, command.gid) >= ids.COUNT:
-        raise JailError(f"user {command.uid}:{command.gid} is none of the {ids.COUNT} ids that a jail has")
+    count = _HOST_IDS if running.first_id is None else ids.COUNT
+    if max(command.uid, command.gid) >= count:
+        raise JailError(f"user {command.uid}:{command.gid} is none of the {count} ids that the jail has")
     prepared = confinement.prepare()
     target = _open(running)
     ours, theirs = channel.pair()
@@ -58,15 +60,16 @@ def execute(running: Running, command: Command) -> int:
         helper = process.fork(lambda: _descend(running, target, command, prepared, terminals, theirs, ours))
         theirs.close()
         try:
-            message, descriptors = _expect(ours)
+            told = _gather(ours, {"pid", "terminal"} if terminals else {"pid"})
         finally:
             process.wait(helper)
-        pid = int(message["pid"])
-        with terminal.forwarded_signals(descriptors[0]):
-            if terminals:
-                master = _expect(ours)[1][0]
-                terminal.relay(master, descriptors[0], terminals)
-            status = process.wait(pid)
+        pid, target_process = told["pid"]
+        with paths.opened(target_process), terminal.forwarded_signals(target_process):
+            try:
+                if terminals:
+                    terminal.relay(told["terminal"][1], target_process, terminals)
+            finally:
+                status = process.wait(pid)
         _raise_error(ours)
         return status
     finally:
@@ -128,10 +131,21 @@ def _expect(ours: Channel) -> tuple[dict[str, Any], list[int]]:
     try:
         message, descriptors = ours.receive()
     except EOFError:
-        raise JailError("the process that was to enter ended early", advice="is the jail's pids_max reached?") from None
+        raise JailError(
+            "the process that was to enter ended early", advice="are its pids_max and memory_max enough?"
+        ) from None
     if "error" in message:
         raise JailError(f"cannot enter: {message['error']}")
     return message, descriptors
+
+
+def _gather(ours: Channel, wanted: set[str]) -> dict[str, tuple[Any, int]]:
+    """The value and descriptor of each of these keys. The two processes of ours tell theirs in any order."""
+    found: dict[str, tuple[Any, int]] = {}
+    while wanted - found.keys():
+        message, descriptors = _expect(ours)
+        found.update({key: (value, descriptors[0]) for key, value in message.items()})
+    return found
 
 
 def _raise_error(ours: Channel) -> None:
@@ -185,7 +199,7 @@ def _become(command: Command, prepared: Confinement, terminals: Sequence[int], t
         os.setsid()
         if terminals:
             master, slave = terminal.open_in_jail()
-            theirs.send({}, [master])
+            theirs.send({"terminal": True}, [master])
             terminal.take(slave, terminals)
         process.close_all_but([0, 1, 2, theirs.fileno()])
         os.chdir(command.directory)

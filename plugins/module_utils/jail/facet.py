@@ -28,7 +28,6 @@ class Facet(NamedTuple):
     :param exists: whether what the module makes is there for this jail.
     :param conflicts: what is wrong between jails: from all desired values by jail to a sentence for each jail
         concerned.
-    :param degraded: the protections that these values give up, a sentence each.
     :param settle: looks, when all is done, at the jails that were started; a sentence for each that has failed.
     :param perform: what this module does, by an action's ``how``, besides recording and changing options live.
     """
@@ -40,7 +39,6 @@ class Facet(NamedTuple):
     plan: Callable[[Sequence[Option], Request, Situation], Plan]
     exists: Callable[[str], bool]
     conflicts: Callable[[Mapping[str, Values]], Mapping[str, str]]
-    degraded: Callable[[Values], list[str]]
     perform: Mapping[str, Callable[[Request, Sequence[Action]], None]]
     settle: Callable[[Sequence[str]], Mapping[str, str]]
 
@@ -79,11 +77,6 @@ def no_conflicts(_desired: Mapping[str, Values]) -> Mapping[str, str]:
 def all_well(_names: Sequence[str]) -> Mapping[str, str]:
     """For modules that start nothing."""
     return {}
-
-
-def nothing_degraded(_values: Values) -> list[str]:
-    """For options that give up no protection."""
-    return []
 
 
 def read_live(facet: Facet, running: Running, names: Sequence[str] | None = None) -> dict[str, Any]:

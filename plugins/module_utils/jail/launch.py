@@ -21,11 +21,13 @@ from typing import Any, Callable, NamedTuple, NoReturn
 from ..errors import JailError
 from ..kernel import idmap, mounts, namespaces, paths, pidfd, process
 from ..kernel.cgroup import Group
-from ..kernel.mounts import RDONLY
+from ..kernel.mounts import NODEV, RDONLY
 from ..net import loopback
 from . import assemble, channel, confinement, devices, ids
 from .channel import Channel
 from .confinement import Confinement
+
+_LAST_WORDS_SECONDS = 0.1
 
 
 class Layers(NamedTuple):
@@ -70,23 +72,22 @@ def launch(plan: Plan, before_go: Callable[[int, int], None]) -> Started:
     ours, theirs = channel.pair()
     process.adopt_orphans(True)
     try:
-        with contextlib.ExitStack() as first:
+        with paths.opened(devices.create(plan.first_id or 0)) as dev, contextlib.ExitStack() as first:
             first.callback(process.wait, process.fork(lambda: _leave_host(plan, prepared, theirs, ours)))
             theirs.close()
-            with paths.opened(devices.create(plan.first_id or 0)) as dev:
-                message, (handle,) = _expect(ours)
-                pid = int(message["pid"])
-                with _ended_on_failure(pid, handle, first):
-                    _hand_over_layers(plan, pid, dev, ours)
+            message, (handle,) = _expect(ours)
+            pid = int(message["pid"])
             with _ended_on_failure(pid, handle, first):
                 started = pidfd.start_time(pid)
                 try:
+                    _hand_over_layers(plan, pid, dev, ours)
                     # Moving a process takes the kernel milliseconds on version 1; pid 1 builds its root meanwhile.
                     plan.group.join(pid)
                     first.close()
                     before_go(pid, started)
                 except (OSError, JailError):
-                    _expect(ours)  # if pid 1 has failed, that is the reason, and all else follows from it
+                    if pidfd.wait_for_end(handle, _LAST_WORDS_SECONDS):
+                        _expect(ours)  # why pid 1 ended is the reason, and all else follows from it
                     raise
                 _expect(ours)
                 ours.send({})
@@ -140,10 +141,13 @@ def _expect_exec(ours: Channel) -> None:
 
 
 def _hand_over_layers(plan: Plan, pid: int, dev: int, ours: Channel) -> None:
-    """Map pid 1's ids and send it the mounts of its tree: only the host's root may idmap (mount_setattr(2))."""
-    folders = [(plan.layers.upper, 0)]
+    """Map pid 1's ids and send it the mounts of its tree: only the host's root may idmap (mount_setattr(2)).
+
+    No device node that lies in a tree can be opened: the standard ones are in /dev, which is not part of it.
+    """
+    folders = [(plan.layers.upper, NODEV)]
     if plan.layers.lower is not None:
-        folders.append((plan.layers.lower, RDONLY))
+        folders.append((plan.layers.lower, NODEV | RDONLY))
     with contextlib.ExitStack() as stack:
         sent = [dev]
         if plan.first_id is None:

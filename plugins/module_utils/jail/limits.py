@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, Callable
 
 from ..kernel import cgroup
-from .facet import Facet, all_well, always, no_conflicts, nothing_degraded, parse_each
+from .facet import Facet, all_well, always, no_conflicts, parse_each
 from .options import Option
 from .plan import plan_options
 
@@ -116,7 +116,6 @@ FACET = Facet(
     plan=plan_options,
     exists=always,
     conflicts=no_conflicts,
-    degraded=nothing_degraded,
     perform={},
     settle=all_well,
 )

@@ -77,7 +77,13 @@ def find(name: str) -> Running | None:
     value = files.read_json(os.path.join(layout.running(name), "live.json"))
     if value is None or value.pop("boot") != _boot():
         return None
-    running = Running(**value)
+    try:
+        running = Running(*(value[field] for field in Running._fields))
+    except KeyError as error:
+        raise JailError(
+            f"it was started by another version of this collection, which recorded no {error}",
+            advice=f"stop it by hand: kill -9 {value.get('pid')}",
+        ) from error
     descriptor = running.open()
     if descriptor is None:
         return None

@@ -16,7 +16,7 @@ from ..net import addresses
 from ..net.addresses import Interface
 from ..net.network import Network
 from . import enter, store
-from .facet import Facet, Values, all_well, always, nothing_degraded, parse_each
+from .facet import Facet, Values, all_well, always, parse_each
 from .live import Running
 from .options import Option
 from .plan import RECORD, Action, Request, plan_options
@@ -82,8 +82,9 @@ def _read_interfaces(running: Running) -> list[Interface]:
 
 def _write_interfaces(running: Running, value: list[Interface]) -> None:
     before = _read_interfaces(running)
-    _host().converge(running.pid, running.name, running.slot, value)
+    # What is recorded is new already. Released first: killed in between, the next run finds something to do.
     _release([interface for interface in before if interface not in value])
+    _host().converge(running.pid, running.name, running.slot, value)
 
 
 _INTERFACE = (
@@ -190,7 +191,6 @@ FACET = Facet(
     plan=plan_options,
     exists=always,
     conflicts=_conflicts,
-    degraded=nothing_degraded,
     perform={RECORD: _release_replaced},
     settle=all_well,
 )

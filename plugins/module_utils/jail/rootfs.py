@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import JailError
 from ..rootfs import recipes, storage, templates
 from . import build, store
-from .facet import Facet, Values, all_well, no_conflicts, nothing_degraded
+from .facet import Facet, Values, all_well, no_conflicts
 from .options import Option
 from .plan import CREATE, REMOVE, Action, Request, plan_rootfs
 
@@ -74,7 +74,6 @@ FACET = Facet(
     plan=plan_rootfs,
     exists=lambda name: storage.describe(name) is not None,
     conflicts=no_conflicts,
-    degraded=nothing_degraded,
     perform={CREATE: _create, REMOVE: _remove},
     settle=all_well,
 )

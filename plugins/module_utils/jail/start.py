@@ -5,27 +5,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from .. import files, layout
 from ..errors import JailError
-from ..kernel import mounts, paths
 from ..kernel.cgroup import Group
 from ..rootfs import storage
-from . import ids, launch, limits, live, network, policy, stop, store
+from . import console, ids, launch, limits, live, network, policy, stop, store
 from .launch import Layers, Plan
 from .live import Running
 
 _SETTLE_SECONDS = 0.1
 """An init that cannot do its work has ended by then; one wait serves all jails of a call."""
 
-_LOG_BYTES = 1 << 20
-"""A console log that has grown beyond this is put aside at the next start."""
+_HINT = "look at it, and whether memory_max and pids_max are enough"
 
 
 def start(name: str) -> None:
@@ -51,7 +47,7 @@ def start(name: str) -> None:
 
     try:
         limit(group, store.read(name, "limits"))
-        with _console(name) as output:
+        with console.opened(name) as output:
             plan = Plan(
                 hostname=hostname,
                 argv=started_with["command"] or [started_with["init"]],
@@ -72,11 +68,15 @@ def start(name: str) -> None:
 def settle(names: Sequence[str]) -> dict[str, str]:
     """Look, a moment after they were started, which of these jails have ended already; a sentence for each."""
     time.sleep(_SETTLE_SECONDS if names else 0)
-    ended = [name for name in names if live.find(name) is None]
-    for name in ended:
-        stop.clear(name)
-    hint = "look at it, and whether memory_max and pids_max are enough"
-    return {name: f"command: its init ended at once; the last that it printed: {tail(name)}; {hint}" for name in ended}
+    found = {}
+    for name in names:
+        with store.locked(name):
+            if live.find(name) is None:
+                stop.clear(name)
+                found[name] = (
+                    f"command: its init ended at once; the last that it printed: {console.tail(name)}; {_HINT}"
+                )
+    return found
 
 
 def layers_of(name: str) -> Layers:
@@ -111,30 +111,3 @@ def limit(group: Group, recorded: dict[str, Any]) -> None:
                 advice="the cgroup file systems must be writable by root",
             ) from error
         raise
-
-
-@contextlib.contextmanager
-def _console(name: str) -> Iterator[int]:
-    """The open log of a jail."""
-    files.make_private_directory(layout.LOG)
-    path = layout.console(name)
-    with contextlib.suppress(FileNotFoundError):
-        if os.stat(path).st_size > _LOG_BYTES:
-            os.rename(path, f"{path}.1")
-    # Opened by a mount of its own that begins at the log's directory: /proc/1/fd shows no path of the host then.
-    with paths.opened(paths.open_directory(layout.LOG)) as directory, paths.opened(mounts.clone(directory)) as place:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        with paths.opened(os.open(os.path.basename(path), flags, 0o600, dir_fd=place)) as descriptor:
-            yield descriptor
-
-
-def tail(name: str, lines: int = 5) -> str:
-    """The last lines that a jail's init printed, in one line for an error message."""
-    try:
-        with open(layout.console(name), "rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 4096))
-            text = file.read().decode(errors="replace")
-    except FileNotFoundError:
-        return "nothing"
-    return " | ".join(line.strip() for line in text.splitlines()[-lines:]) or "nothing"

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..kernel import namespaces, signals
 from . import policy, remove, start, stop
-from .facet import Facet, Values, no_conflicts, parse_each
+from .facet import Facet, no_conflicts, parse_each
 from .live import Running
 from .options import Option
 from .plan import REMOVE, RESTART, START, STOP, Action, Request, plan_state
@@ -88,14 +88,6 @@ OPTIONS = (
 )
 
 
-def _degraded(values: Values) -> list[str]:
-    if values.get("userns", policy.USERNS) == "host":
-        return [
-            "userns: it has none of its own: its root is the host's root, held by capabilities and seccomp only",
-        ]
-    return []
-
-
 def _start(request: Request, _actions: Sequence[Action]) -> None:
     start.start(request.name)
 
@@ -121,7 +113,6 @@ FACET = Facet(
     plan=plan_state,
     exists=remove.has_traces,
     conflicts=no_conflicts,
-    degraded=_degraded,
     perform={START: _start, STOP: _stop, RESTART: _restart, REMOVE: _remove},
     settle=start.settle,
 )

@@ -11,6 +11,7 @@ import signal
 
 from ..errors import JailError
 from ..kernel import paths, pidfd, signals
+from ..kernel.cgroup import Group
 from . import live, policy, store
 from .live import Running
 
@@ -52,7 +53,7 @@ def _end(descriptor: int, running: Running, signal_number: int, seconds: float) 
     if not pidfd.wait_for_end(descriptor, _DEATH_SECONDS):
         raise JailError(
             f"pid {running.pid} did not end within {_DEATH_SECONDS:.0f} s of SIGKILL",
-            advice="one of its processes hangs in the kernel, see its stack in /proc/PID/stack",
+            advice="a process of it hangs in the kernel (see /proc/PID/stack), or a `jail exec` into it is suspended",
         )
 
 
@@ -61,11 +62,13 @@ def clear(name: str) -> None:
     group = live.group_of(name)
     if group.exists():
         for pid in group.processes():
-            _kill(pid)
+            _kill(group, pid)
         group.remove()
     live.forget(name)
 
 
-def _kill(pid: int) -> None:
+def _kill(group: Group, pid: int) -> None:
+    """Kill a process of the group: looked for again once it is held, in case its pid has passed to another."""
     with contextlib.suppress(ProcessLookupError), paths.opened(os.pidfd_open(pid)) as descriptor:
-        pidfd.send_signal(descriptor, signal.SIGKILL)
+        if pid in group.processes():
+            pidfd.send_signal(descriptor, signal.SIGKILL)

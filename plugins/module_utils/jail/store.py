@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import AbstractContextManager
 from typing import Any
 
 from .. import files, layout
 
 FACETS = ("rootfs", "net", "limits", "state")
 """What is recorded of a jail: each is a file and a module (``jail_FACET``)."""
+
+
+def locked(name: str) -> AbstractContextManager[None]:
+    """Hold a jail's lock for a ``with`` block: nobody else changes it meanwhile."""
+    return files.locked(f"jail-{name}")
 
 
 def names() -> list[str]:

@@ -15,6 +15,7 @@ import errno
 import hashlib
 import os
 import platform
+import resource
 
 from .. import files, layout
 from ..kernel import namespaces, seccomp
@@ -62,9 +63,10 @@ sendmsg sendto setsockopt shmat shmctl shmdt shmget shutdown socket socketpair
 """
 
 _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)  # PER_LINUX, PER_LINUX32, each with UNAME26, and the query
-_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+_TIOCSTI, _TIOCLINUX, _TIOCSETD = 0x5412, 0x541C, 0x5423
 _LOW_32_BITS = 0xFFFFFFFF  # the kernel looks at these only: a comparison of all 64 would be passed by a set high bit
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
+_SOCK_PACKET, _TYPE_MASK = 10, 0xF
 _FAMILIES = (_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK)
 _LAST_FAMILY = 64  # above every AF_MAX so far
 _NAMESPACE_FLAGS = tuple(namespaces.KINDS.values())
@@ -86,13 +88,21 @@ def refusals() -> Filter:
     """What is refused of the allowed calls, by their arguments."""
     refused = answer(errno.EPERM)
     rules = [Rule("clone", refused, (Argument(0, "masked==", flag, flag),)) for flag in _NAMESPACE_FLAGS]
-    for request in (_TIOCSTI, _TIOCLINUX):
+    for request in (_TIOCSTI, _TIOCLINUX, _TIOCSETD):
         rules.append(Rule("ioctl", refused, (Argument(1, "masked==", _LOW_32_BITS, request),)))
     no_family = answer(errno.EAFNOSUPPORT)
-    for family in range(_LAST_FAMILY + 1):
-        if family not in _FAMILIES:
-            rules.append(Rule("socket", no_family, (Argument(0, "masked==", _LOW_32_BITS, family),)))
-    rules.append(Rule("socket", no_family, (Argument(0, ">", _LAST_FAMILY),)))
+    for call, allowed in (("socket", _FAMILIES), ("socketpair", (_AF_UNIX,))):
+        for family in range(_LAST_FAMILY + 1):
+            if family not in allowed:
+                rules.append(Rule(call, no_family, (Argument(0, "masked==", _LOW_32_BITS, family),)))
+        rules.append(Rule(call, no_family, (Argument(0, ">", _LAST_FAMILY),)))
+    # An old way to write AF_PACKET (packet(7)).
+    old_packet = (Argument(0, "masked==", _LOW_32_BITS, _AF_INET), Argument(1, "masked==", _TYPE_MASK, _SOCK_PACKET))
+    rules.append(Rule("socket", no_family, old_packet))
+    # The core limit stays at 1, which alone stops a core_pattern pipe; who sets another is told that it is done.
+    setting = Argument(2, "!=", 0)
+    rules.append(Rule("setrlimit", answer(0), (Argument(0, "masked==", _LOW_32_BITS, resource.RLIMIT_CORE),)))
+    rules.append(Rule("prlimit64", answer(0), (Argument(1, "masked==", _LOW_32_BITS, resource.RLIMIT_CORE), setting)))
     # libaudit takes EPROTONOSUPPORT for a kernel without audit, and login programs go on.
     no_protocol = answer(errno.EPROTONOSUPPORT)
     only_route = (Argument(0, "masked==", _LOW_32_BITS, _AF_NETLINK), Argument(2, "!=", 0))

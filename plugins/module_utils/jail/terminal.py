@@ -17,9 +17,10 @@ import termios
 import tty
 from collections.abc import Iterator, Sequence
 
-from ..kernel import pidfd
+from ..kernel import paths, pidfd
 from ..kernel.syscalls import check, libc
 
+_TYPED_MAX = 65536
 _TIOCSPTLCK = 0x40045431
 _TIOCGPTPEER = 0x5441
 _DEVPTS_MAGIC = 0x1CD1
@@ -74,35 +75,53 @@ def forwarded_signals(target: int) -> Iterator[None]:
 
 
 def relay(master: int, target: int, terminals: Sequence[int]) -> None:
-    """Carry bytes and window sizes between our terminal and the jail's until the process of the pidfd ``target``
-    has ended."""
-    source, sink = (0 if 0 in terminals else -1), next((number for number in (1, 2) if number in terminals), 1)
-    with _raw(source), _window_changes(sink, master):
-        waiting = select.poll()
-        waiting.register(master, select.POLLIN)
-        waiting.register(target, select.POLLIN)
-        if source >= 0:
-            waiting.register(source, select.POLLIN)
-        while True:
-            ready = {descriptor for descriptor, _events in waiting.poll()}
-            if source in ready and not _copy(source, master):
-                waiting.unregister(source)
-            if master in ready:
-                if not _copy(master, sink):
-                    waiting.unregister(master)
-            elif target in ready:
-                break  # ended, and nothing is left to show
-    os.close(master)
+    """Carry bytes and window sizes between our terminal and the jail's until the process of the pidfd ``target`` has
+    ended. What the jail does not read waits with us; it can keep us from nothing."""
+    source = 0 if 0 in terminals else -1
+    sink = next(number for number in (1, 2, 0) if number in terminals)
+    os.set_blocking(master, False)
+    with paths.opened(master), _raw(source), _window_changes(sink, master):
+        typed = b""
+        while not pidfd.has_ended(target):
+            typed = _carry(master, target, source, sink, typed)
+        while _copy(master, sink):
+            pass
 
 
-def _copy(source: int, sink: int) -> bool:
-    """Copy what is there; whether there may be more. A hung-up terminal says EIO (pts(4))."""
+def _carry(master: int, target: int, source: int, sink: int, typed: bytes) -> bytes:
+    """Wait until something can be done and do it; what was typed and not yet taken."""
+    waiting = select.poll()
+    waiting.register(target, select.POLLIN)
+    waiting.register(master, select.POLLIN | (select.POLLOUT if typed else 0))
+    if source >= 0 and len(typed) < _TYPED_MAX:
+        waiting.register(source, select.POLLIN)
+    ready = dict(waiting.poll())
+    if source in ready:
+        typed += os.read(source, _TYPED_MAX)
+    if ready.get(master, 0) & select.POLLOUT:
+        typed = typed[_write(master, typed) :]
+    if ready.get(master, 0) & (select.POLLIN | select.POLLHUP) and not _copy(master, sink):
+        # Every process of the jail has closed its end: only the end of ours is left to wait for.
+        pidfd.wait_for_end(target, 0.05)
+    return typed
+
+
+def _write(master: int, data: bytes) -> int:
+    with contextlib.suppress(BlockingIOError):
+        return os.write(master, data)
+    return 0
+
+
+def _copy(master: int, sink: int) -> bool:
+    """Show what is there; whether there was anything. A hung-up terminal says EIO (pts(4))."""
     try:
-        data = os.read(source, 65536)
+        data = os.read(master, 65536)
+    except BlockingIOError:
+        return False
     except OSError as error:
         if error.errno != errno.EIO:
             raise
-        data = b""
+        return False
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(sink, rest) :]

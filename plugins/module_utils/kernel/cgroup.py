@@ -89,7 +89,8 @@ _V1 = {
     "pids_used": _File("pids", "pids.current", int, str),
     "cpu_used": _File("cpuacct", "cpuacct.usage", _nanoseconds, str),
 }
-CONTROLLERS = ("memory", "cpu", "pids", "cpuacct")
+CONTROLLERS = ("memory", "cpu", "pids", "cpuacct", "freezer", "blkio", "devices")
+"""Version 2 has no cpuacct, freezer and devices: it counts and freezes without, and devices are a matter of BPF."""
 
 
 def _read(path: str) -> str:
@@ -254,8 +255,8 @@ class Tree(NamedTuple):
 
 
 def detect() -> Tree:
-    """Find the hierarchies in the mount table. Version 2 counts where it has the memory or pids controller; on a
-    hybrid host the controllers are where version 1 has them."""
+    """Find the hierarchies in the mount table. Version 2 counts where it has any of our controllers; on a
+    hybrid host they are where version 1 has them."""
     unified, legacy = {}, {}
     for mount in mount_table():
         if mount.fstype == "cgroup2":

@@ -19,12 +19,6 @@ def map_ids(pid: int, first: int, count: int) -> None:
             file.write(line)
 
 
-def first_id(pid: int) -> int:
-    """The id outside that user 0 of the user namespace of ``pid`` maps to."""
-    with open(f"/proc/{pid}/uid_map", encoding="ascii") as file:
-        return int(file.read().split()[1])
-
-
 def idmapped(path: str, userns: int, attributes: int = 0) -> int:
     """A detached mount of the host directory ``path`` whose ids are mapped by a user namespace: what belongs to 0
     on disk belongs to user 0 of that namespace. The directory itself stays as it is; nothing is chowned.

@@ -119,20 +119,6 @@ def make_directory(root: int, path: str, mode: int = 0o755) -> int:
         return openat2(parent, name, flags, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH)
 
 
-def make_file(root: int, path: str) -> int:
-    """A descriptor of the empty file ``path`` below ``root``, made if it is missing: something to mount on."""
-    folder, name = os.path.split(path)
-    with opened(open_plain(root, folder or "/", os.O_PATH | os.O_DIRECTORY)) as parent:
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644, dir_fd=parent))
-        return openat2(parent, name, os.O_PATH | os.O_NOFOLLOW, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH)
-
-
-def _children(directory: int) -> list[os.DirEntry[str]]:
-    with os.scandir(directory) as entries:
-        return list(entries)
-
-
 def remove_tree(parent: int, name: str) -> None:
     """Remove ``name`` and all below it. No link is followed and no mount is entered: ``EXDEV`` or ``EBUSY`` ends it.
 

@@ -10,7 +10,7 @@ import signal
 import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
-from ansible_collections.cellblock.jails.plugins.module_utils.jail import policy, state
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import state
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import signals
 
 
@@ -82,11 +82,3 @@ def test_what_cannot_be_run(given: dict[str, object]) -> None:
 def test_what_was_left_out_is_not_there() -> None:
     """An option of which nothing was said is no wish."""
     assert state.FACET.parse({"hostname": None, "command": None, "init": None}, {"init": "/x"}) == {}
-
-
-def test_giving_up_the_user_namespace_is_told() -> None:
-    """Only where it is given up."""
-    assert state.FACET.degraded({}) == []
-    assert state.FACET.degraded({"userns": policy.USERNS}) == []
-    (sentence,) = state.FACET.degraded({"userns": "host"})
-    assert sentence.startswith("userns: ")
