@@ -17,7 +17,14 @@ from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import storage
 from ansible_collections.cellblock.jails.tests.integration.support import evidence
-from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt, inside, module, pid_of, refused
+from ansible_collections.cellblock.jails.tests.integration.support.calls import (
+    attempt,
+    inside,
+    jail,
+    module,
+    pid_of,
+    refused,
+)
 
 
 @pytest.fixture
@@ -202,3 +209,16 @@ def test_bookkeeping_is_out_of_reach(box: str) -> None:
             or stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) & 0o077 == 0
         ), path
     assert pid_of(box)
+
+
+def test_a_device_node_in_the_tree_cannot_be_opened(tree: tuple[str, Path]) -> None:
+    """A node of the null device that somebody planted in the tree is refused; on the host it opens."""
+    name, top = tree
+    os.mknod(top / "planted", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    (top / "planted").chmod(0o666)
+    os.close(os.open(top / "planted", os.O_RDWR))
+    for userns in ("auto", "host"):
+        module("jail_state", name=[name], userns=userns, state="restarted")
+        done = jail("exec", name, "--", "sh", "-c", ": < /planted")
+        assert done.returncode != 0
+        assert b"Permission denied" in done.stderr

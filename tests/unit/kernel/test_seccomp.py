@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import platform
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -240,3 +241,41 @@ def test_compiled_programs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     kept.write_bytes(b"\0" * 8)
     assert syscall_policy.programs() == [b"\0" * 8, first[1]]
     assert kept.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("family", [socket.AF_PACKET, socket.AF_NETLINK, 30, 40, 44])
+def test_a_pair_of_sockets_is_no_way_round(family: int) -> None:
+    """socketpair(2) asks the family too, and so would reach, and load, every one of them."""
+
+    def pair() -> str:
+        two = (ctypes.c_int * 2)()
+        result = _libc.socketpair(ctypes.c_int(family), ctypes.c_int(2), ctypes.c_int(0), two)
+        return "ok" if result != -1 else errno.errorcode[ctypes.get_errno()]
+
+    assert under(policy(), pair) == "EAFNOSUPPORT"
+    assert under(policy(), lambda: len(socket.socketpair())) == 2
+
+
+def test_the_old_way_to_packet_sockets_is_closed() -> None:
+    """AF_INET with type SOCK_PACKET is AF_PACKET (packet(7))."""
+    assert under([], lambda: _open_socket(socket.AF_INET, 10, 3)) in ("ok", "EPERM")
+    assert under(policy(), lambda: _open_socket(socket.AF_INET, 10, 3)) == "EAFNOSUPPORT"
+
+
+def test_the_core_limit_stays() -> None:
+    """Who sets another is told that it is done: with 0 the host's core_pattern pipe would run, with 1 it does not."""
+
+    def set_and_read() -> list[int]:
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        return list(resource.getrlimit(resource.RLIMIT_CORE))
+
+    assert under([], set_and_read) == [0, 0]
+
+    def lower() -> list[int]:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (17, 17))
+        return [*resource.getrlimit(resource.RLIMIT_CORE), *resource.getrlimit(resource.RLIMIT_NOFILE)]
+
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    assert under(policy(), lower) == [*before, 17, 17]
