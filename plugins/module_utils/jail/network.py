@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import JailError
@@ -98,6 +98,22 @@ _INTERFACE = (
     Option("masquerade", type="bool"),
 )
 
+
+def _resolver_option(
+    name: str, keyword: str, parse: Callable[[Any], Any], write: Callable[[Running, Any], None]
+) -> Option:
+    """An option that stands in resolv.conf(5) as the words after a keyword."""
+    return Option(
+        name,
+        type="list",
+        elements="str",
+        default=[],
+        parse=parse,
+        read=lambda running: _lines(_read_resolv_conf(running), keyword),
+        write=write,
+    )
+
+
 OPTIONS = (
     Option(
         "interfaces",
@@ -108,24 +124,8 @@ OPTIONS = (
         read=_read_interfaces,
         write=_write_interfaces,
     ),
-    Option(
-        "dns",
-        type="list",
-        elements="str",
-        default=[],
-        parse=_parse_dns,
-        read=lambda running: _lines(_read_resolv_conf(running), "nameserver"),
-        write=_write_dns,
-    ),
-    Option(
-        "search",
-        type="list",
-        elements="str",
-        default=[],
-        parse=_parse_search,
-        read=lambda running: _lines(_read_resolv_conf(running), "search"),
-        write=_write_search,
-    ),
+    _resolver_option("dns", "nameserver", _parse_dns, _write_dns),
+    _resolver_option("search", "search", _parse_search, _write_search),
 )
 
 
