@@ -18,6 +18,8 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
+_LIBRARY_SIGNALS = (32, 33)  # the C library keeps these to itself (signal(7)), and hands on that they are ignored
+_SIGACTION_BYTES, _SIGSET_BYTES = 32, 8  # struct sigaction and sigset_t of the kernel; all zero is SIG_DFL
 
 
 def fork(child: Callable[[], None]) -> int:
@@ -69,6 +71,8 @@ def reset_signals() -> None:
     for number in signal.valid_signals():
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+    for number in _LIBRARY_SIGNALS:
+        syscall("rt_sigaction", number, bytes(_SIGACTION_BYTES), None, _SIGSET_BYTES)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import time
 
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import pidfd, process
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel.syscalls import syscall
 
 
 def _sleeper() -> int:
@@ -128,10 +130,11 @@ def test_all_other_descriptors_are_closed() -> None:
 
 
 def test_signals_are_reset_for_an_exec() -> None:
-    """Whatever was ignored or blocked has its default again."""
+    """Whatever was ignored or blocked has its default again, a signal that the C library keeps to itself included."""
 
     def child() -> None:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        syscall("rt_sigaction", 32, struct.pack("=QQQQ", int(signal.SIG_IGN), 0, 0, 0), None, 8)
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         process.reset_signals()
         with open("/proc/self/status", encoding="ascii") as file:
