@@ -71,8 +71,8 @@ def reset_signals() -> None:
     for number in signal.valid_signals():
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
-    for number in _LIBRARY_SIGNALS:
-        syscall("rt_sigaction", number, bytes(_SIGACTION_BYTES), None, _SIGSET_BYTES)
+    for reserved in _LIBRARY_SIGNALS:
+        syscall("rt_sigaction", reserved, bytes(_SIGACTION_BYTES), None, _SIGSET_BYTES)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
