@@ -177,3 +177,19 @@ def test_terminal_that_goes_away_ends_the_command(shared_box: str) -> None:
         terminal.client.send_signal(signal.SIGHUP)
         assert terminal.end() == 129
     assert "9753" not in jail("exec", shared_box, "--", "ps").stdout.decode()
+
+
+def test_what_the_jail_does_not_read_keeps_nobody(shared_box: str) -> None:
+    """A command that reads nothing while much more is typed than a terminal holds ends when it ends, and the jail can
+    still be entered."""
+    with on_terminal("exec", shared_box, "--", "sh", "-c", "stty raw -echo; echo deaf; sleep 2; exit 5") as terminal:
+        terminal.wait_for("deaf")
+        os.set_blocking(terminal.master, False)
+        deadline = time.monotonic() + 1.5
+        while time.monotonic() < deadline:
+            try:
+                os.write(terminal.master, b"x" * 4096)
+            except BlockingIOError:
+                time.sleep(0.01)
+        assert terminal.client.wait(_SECONDS) == 5
+    assert jail("exec", shared_box, "--", "true").returncode == 0
