@@ -36,6 +36,7 @@ def sandboxed() -> Iterator[None]:
         module("jail_state", name=[f"{sandbox.PREFIX}0"], state="absent")
         yield
         nursery().close()
+        sandbox.clear_killed_builds()
         left = {
             "control groups": sandbox.groups(),
             "processes": sandbox.processes(),

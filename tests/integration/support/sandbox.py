@@ -97,6 +97,15 @@ def groups() -> list[str]:
     return [name for name in live.hierarchies().names(layout.CGROUP_PARENT) if name.startswith(PREFIX)]
 
 
+def clear_killed_builds() -> None:
+    """Remove the control groups of builds whose process the tests have killed: the next build would, but none follows.
+    One that lives belongs to somebody else."""
+    for name in live.hierarchies().names(layout.CGROUP_PARENT):
+        prefix, _dash, pid = name.rpartition("-")
+        if prefix == ".build" and not os.path.exists(f"/proc/{pid}"):
+            live.group_of(name).remove()
+
+
 def processes() -> list[int]:
     """The processes in those control groups."""
     return sorted(pid for name in groups() for pid in live.group_of(name).processes())
