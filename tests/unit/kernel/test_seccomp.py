@@ -235,6 +235,7 @@ def test_calls_that_the_library_does_not_know_are_passed_over() -> None:
 def test_compiled_programs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second time nothing is compiled: what is loaded is what lies in the cache, the refusals first."""
     monkeypatch.setattr(layout, "CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(layout, "LOCKS", str(tmp_path / "locks"))
     first = syscall_policy.programs()
     assert first == [seccomp.compile_filter(each) for each in policy()]
     (kept,) = [path for path in (tmp_path / "cache").iterdir() if path.read_bytes() == first[0]]
