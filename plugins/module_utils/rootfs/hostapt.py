@@ -12,7 +12,7 @@ from ..errors import JailError
 from . import hosttools, recipes
 
 _OS_RELEASE = "/etc/os-release"
-_ADVICE = "give mirror, such as http://deb.debian.org/debian"
+_ADVICE = "give mirror, such as http://mirror.example/debian"
 _POCKETS = ("-updates", "-security")
 
 

@@ -130,7 +130,7 @@ def _variant(value: Any) -> str:
 
 
 def _mirror(value: Any) -> str | None:
-    text = _text(MIRROR, "a mirror such as http://deb.debian.org/debian, without user or password")(value)
+    text = _text(MIRROR, "a mirror such as http://mirror.example/debian, without user or password")(value)
     return text.rstrip("/") if text else None
 
 

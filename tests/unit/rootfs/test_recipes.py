@@ -24,7 +24,7 @@ suites = st.from_regex(r"[a-z][a-z0-9.+~-]{0,15}", fullmatch=True)
 packages = st.from_regex(r"[a-z0-9][a-z0-9+.-]{1,15}", fullmatch=True)
 groups = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,31}", fullmatch=True)
 mirrors = st.sampled_from(
-    ["http://deb.debian.org/debian", "https://archive.example:8080/d/", "http://[fd00::1]/debian", "file:///srv/mirror"]
+    ["http://mirror.example/debian", "https://archive.example:8080/d/", "http://[fd00::1]/debian", "file:///srv/mirror"]
 )
 debootstraps = st.fixed_dictionaries(
     {"method": st.just("debootstrap"), "suite": suites},
@@ -159,7 +159,7 @@ def test_messages(options: Options, said: str) -> None:
 def test_a_mirror_with_and_without_a_slash_is_one() -> None:
     keys = {
         recipes.key(recipes.parse({"method": "debootstrap", "suite": "sid", "mirror": mirror}))
-        for mirror in ("http://deb.debian.org/debian", "http://deb.debian.org/debian/")
+        for mirror in ("http://mirror.example/debian", "http://mirror.example/debian/")
     }
     assert len(keys) == 1
 
