@@ -9,6 +9,7 @@ first instruction, and ends it again.
 
 from __future__ import annotations
 
+import abc
 import errno
 import json
 import os
@@ -70,7 +71,7 @@ class Tree(NamedTuple):
         return templates.tree(self.key)
 
 
-class Contender:
+class Contender(abc.ABC):
     """One way to start a jail.
 
     :param name: what the table calls it.
@@ -80,17 +81,17 @@ class Contender:
     name: str
     work: str
 
+    @abc.abstractmethod
     def prepare(self) -> str | None:
         """Make ready and try once; why it cannot be measured here, or ``None``."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def start(self) -> tuple[int, int]:
         """Start; the time just before it and that of the first instruction."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def stop(self) -> int:
         """End what :meth:`start` started; the nanoseconds that took."""
-        raise NotImplementedError
 
 
 class Jail(Contender):

@@ -12,6 +12,7 @@ CPU time in each :data:`PERIOD`, ``pids_max`` in tasks. ``None`` is "unlimited".
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import errno
 import os
@@ -116,7 +117,7 @@ def _remove_below(directory: str) -> None:
             os.rmdir(folder)
 
 
-class Group:
+class Group(abc.ABC):
     """One guest's cgroup, in all hierarchies that count.
 
     :param parent: the directory, below each hierarchy's root, that all guests share.
@@ -158,13 +159,13 @@ class Group:
         """Whether any part of the group is there."""
         return any(os.path.isdir(directory) for directory in self._directories())
 
+    @abc.abstractmethod
     def create(self) -> None:
         """Make the group where it is missing."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def join(self, pid: int = 0) -> None:
         """Move a process (0: the caller) into the group."""
-        raise NotImplementedError
 
     def processes(self) -> list[int]:
         """The pids in the group and below, as this pid namespace numbers them."""
