@@ -15,7 +15,7 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from .syscalls import AT_EMPTY_PATH, AT_RECURSIVE, check, libc, syscall
+from .syscalls import AT_EMPTY_PATH, check, libc, syscall
 
 RDONLY = 0x01
 NOSUID = 0x02
@@ -57,17 +57,16 @@ class Mounted(NamedTuple):
     options: str
 
 
-def clone(directory: int, path: str = "", recursive: bool = False) -> int:
-    """A detached copy of the mount (and the tree below it) at ``path``, as a descriptor: a bind mount without a place.
+def clone(directory: int, path: str = "") -> int:
+    """A detached copy of the mount at ``path``, as a descriptor: a bind mount without a place.
 
     The copy is private: one of a shared mount, as all are on a host with systemd, would hand every mount on it back to
     the host (mount_namespaces(7)).
     """
-    below = AT_RECURSIVE if recursive else 0
-    flags = _OPEN_TREE_CLONE | _CLOEXEC | AT_EMPTY_PATH | below
+    flags = _OPEN_TREE_CLONE | _CLOEXEC | AT_EMPTY_PATH
     copy = syscall("open_tree", directory, os.fsencode(path), flags, target=path or None)
     private = _MountAttr(propagation=_MS_PRIVATE)
-    syscall("mount_setattr", copy, b"", AT_EMPTY_PATH | below, ctypes.byref(private), ctypes.sizeof(private))
+    syscall("mount_setattr", copy, b"", AT_EMPTY_PATH, ctypes.byref(private), ctypes.sizeof(private))
     return copy
 
 
@@ -112,7 +111,7 @@ def attach(mount: int, directory: int, path: str = "") -> None:
     syscall("move_mount", mount, b"", directory, os.fsencode(path), flags, target=path or None)
 
 
-def set_attributes(mount: int, attributes: int, userns: int | None = None, recursive: bool = False) -> None:
+def set_attributes(mount: int, attributes: int, userns: int | None = None) -> None:
     """Set mount attributes; with ``userns`` (a descriptor of a user namespace) map the mount's ids by it.
 
     Only a detached mount can be idmapped, and only once; ``EINVAL`` is the answer of a file system that cannot.
@@ -120,8 +119,7 @@ def set_attributes(mount: int, attributes: int, userns: int | None = None, recur
     if userns is not None:
         attributes |= IDMAP
     attr = _MountAttr(attributes, 0, 0, userns or 0)
-    flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
-    syscall("mount_setattr", mount, b"", flags, ctypes.byref(attr), ctypes.sizeof(attr))
+    syscall("mount_setattr", mount, b"", AT_EMPTY_PATH, ctypes.byref(attr), ctypes.sizeof(attr))
 
 
 def make_private() -> None:
