@@ -275,9 +275,10 @@ class Floor(Program):
     def __init__(self, name: str, work: str, binary: str, tree: Tree, extras: Sequence[str]) -> None:
         jail = f"{host.PREFIX}floor{len(extras)}"
         storage.create(jail, "overlay", tree.key)
-        layers = start.layers_of(jail)
+        stored = storage.describe(jail)
+        assert stored
         first = ids.first_id(ids.allocate(jail))
-        words = [str(first), layers.upper, layers.lower or "", layout.RUN, "bench", tree.argv[0], *extras]
+        words = [str(first), stored.folder, stored.lower or "", layout.RUN, "bench", tree.argv[0], *extras]
         super().__init__(name, work, [binary, *words])
 
     def start(self) -> tuple[int, int]:
@@ -369,15 +370,16 @@ class OciRuntime(Contender):
     def _mount_root(self, first: int) -> None:
         """The overlay that our start makes each time, with both layers idmapped by a user namespace of the same ids."""
         storage.create(self._jail, "overlay", self._tree.key)
-        layers = start.layers_of(self._jail)
         root = os.path.join(self._bundle, "rootfs")
         parts = {name: os.path.join(self._bundle, name) for name in ("lower", "upper")}
         for path in (root, *parts.values()):
             os.mkdir(path)
-        with paths.opened(_user_namespace(first)) as userns:
-            for name, source in (("lower", layers.lower or ""), ("upper", layers.upper)):
+        with paths.opened(_user_namespace(first)) as userns, storage.layers(self._jail) as layers:
+            for name, mount in (("lower", layers.lower), ("upper", layers.upper)):
+                assert mount is not None
+                idmap.map_mount(mount, userns)
                 with paths.opened(paths.open_directory(parts[name])) as place:
-                    mounts.attach(idmap.idmapped(source, userns), place)
+                    mounts.attach(mount, place)
         upper = parts["upper"]
         options = {"lowerdir": parts["lower"], "upperdir": f"{upper}/upper", "workdir": f"{upper}/work"}
         with paths.opened(paths.open_directory(root)) as place:

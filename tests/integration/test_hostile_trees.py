@@ -46,6 +46,7 @@ def tree(name: str, request: pytest.FixtureRequest) -> tuple[str, Path]:
     module("jail_state", name=[name], command=["sleep", "1000"], hostname="guest")
     stored = storage.describe(name)
     assert stored is not None
+    assert stored.writable is not None
     return name, Path(stored.writable)
 
 

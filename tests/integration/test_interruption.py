@@ -233,7 +233,9 @@ def _confine(name: str, command: list[str]) -> subprocess.Popen[bytes]:
     code = (
         "import os, sys\n"
         "from ansible_collections.cellblock.jails.plugins.module_utils.jail import build\n"
-        f"sys.exit(build.confine({stored.lower!r}, {command!r}, os.open('/dev/null', os.O_WRONLY)))\n"
+        "from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.builder import Job\n"
+        "null = os.open('/dev/null', os.O_WRONLY)\n"
+        f"sys.exit(build.confine({stored.lower!r}, Job({command!r}, null, null)))\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.path.join(calls.ROOT, ".collections")}
     return subprocess.Popen([sys.executable, "-c", code], env=environment)

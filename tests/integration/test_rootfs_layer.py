@@ -34,14 +34,14 @@ from ansible_collections.cellblock.jails.plugins.module_utils.jail import build
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import namespaces, paths, process
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import (
     buildlog,
-    debootstrap,
-    hostapt,
     hosttools,
     intree,
     recipes,
     storage,
     templates,
 )
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.builder import Job
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.methods import debootstrap, hostapt
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -73,9 +73,9 @@ SmallDisk = Callable[[str, int], None]
 SKELETON = recipes.parse({"method": "skeleton", "binaries": ["busybox", "bash"]})
 
 
-def never(tree: str, command: list[str], output: int) -> int:
+def never(tree: str, job: Job) -> int:
     """For builders that must do without running a program of the tree."""
-    raise AssertionError(f"{command} must not run")
+    raise AssertionError(f"{job.command} must not run")
 
 
 def children() -> list[int]:
@@ -123,7 +123,9 @@ def stored(name: str) -> storage.Storage:
 
 
 def writable(name: str) -> Path:
-    return Path(stored(name).writable)
+    found = stored(name).writable
+    assert found is not None
+    return Path(found)
 
 
 def description(key: str) -> dict[str, Any]:
@@ -310,7 +312,7 @@ def test_a_skeleton_runs_confined() -> None:
     key = templates.ensure(SKELETON, never)
     script = "id -u; ls /; echo $((6*7)) | tee /tmp/x; hostname >/dev/null; bash -c 'echo $BASH_VERSION' | cut -c1"
     with paths.opened(os.memfd_create("said")) as said:
-        assert build.confine(templates.tree(key), ["/bin/sh", "-c", script], said) == 0
+        assert build.confine(templates.tree(key), Job(["/bin/sh", "-c", script], said, said)) == 0
         text = os.pread(said, 1 << 16, 0).decode()
     assert text.split() == ["0", *sorted(os.listdir(templates.tree(key))), "42", "5"]
     assert os.stat(f"{templates.tree(key)}/tmp/x").st_uid == 0, "owners on disk begin at 0"
@@ -483,9 +485,9 @@ def test_a_copy_loses_nothing() -> None:
     odd_files(tree)
     storage.create("one", "directory", key)
     found = stored("one")
-    assert (found.kind, found.template, found.work, found.lower) == ("directory", key, None, None)
-    assert facts(found.writable) == facts(tree)
-    assert os.lstat(f"{found.writable}/odd/sparse").st_blocks * 512 < 1 << 20
+    assert (found.kind, found.template, found.lower) == ("directory", key, None)
+    assert facts(writable("one")) == facts(tree)
+    assert os.lstat(f"{writable('one')}/odd/sparse").st_blocks * 512 < 1 << 20
     (writable("one") / "odd/one").write_bytes(b"changed")
     assert (tree / "odd/one").read_bytes() == b"linked"
     assert storage.bytes_used("one") >= description(key)["bytes"]
@@ -497,9 +499,9 @@ def test_an_overlay_begins_empty_and_looks_like_the_template() -> None:
     storage.create("one", "overlay", key)
     found = stored("one")
     assert (found.kind, found.lower) == ("overlay", templates.tree(key))
-    upper, tree = os.stat(found.writable), os.stat(templates.tree(key))
+    upper, tree = os.stat(writable("one")), os.stat(templates.tree(key))
     assert (upper.st_mode, upper.st_uid, upper.st_gid) == (tree.st_mode, tree.st_uid, tree.st_gid)
-    assert os.listdir(found.writable) == os.listdir(str(found.work)) == []
+    assert os.listdir(writable("one")) == os.listdir(f"{found.folder}/work") == []
     assert storage.names() == ["one"]
     before = storage.bytes_used("one")
     (writable("one") / "data").write_bytes(b"x" * (1 << 20))
@@ -760,7 +762,7 @@ def test_debian_is_built_without_mknod_mount_and_network(mirror: str) -> None:
     # dpkg finds nothing half configured, and the programs run
     with paths.opened(os.memfd_create("said")) as said:
         script = "dpkg --audit; dpkg-query -W -f '${db:Status-Abbrev}\\n' | sort -u; nginx -v"
-        assert build.confine(str(root), ["/bin/sh", "-c", script], said) == 0
+        assert build.confine(str(root), Job(["/bin/sh", "-c", script], said, said)) == 0
         text = os.pread(said, 1 << 16, 0).decode()
     assert re.fullmatch(r"ii \nnginx version: .*\n", text)
 
@@ -774,7 +776,7 @@ def test_debian_is_built_without_mknod_mount_and_network(mirror: str) -> None:
 
     lines = len(log_lines())
     with pytest.raises(JailError, match="the second stage of debootstrap ended with status 3"):
-        templates.ensure(second, lambda _tree, _command, _output: 3)
+        templates.ensure(second, lambda _tree, _job: 3)
     fetched = [line for line in log_lines()[lines:] if "Retrieving" in line]
     assert len(fetched) < 5, "the release and its index: packages come from the cache"
     assert templates.names() == os.listdir(layout.TEMPLATES) == [key]

@@ -20,15 +20,18 @@ from typing import NamedTuple
 from .. import layout
 from ..kernel import mounts, paths
 from ..kernel.mounts import NODEV, NOEXEC, NOSUID, RDONLY
+from ..rootfs import toolbox
 from . import policy
 
 
 class Tree(NamedTuple):
-    """Detached mounts, already idmapped, that a root is made of. ``lower`` is ``None`` for a tree without layers."""
+    """Detached mounts, already idmapped, that a root is made of. ``lower`` is ``None`` for a tree without layers,
+    ``tools`` where there are none to find."""
 
     devices: int
     upper: int
-    lower: int | None
+    lower: int | None = None
+    tools: int | None = None
 
 
 def root_of(tree: Tree) -> int:
@@ -64,8 +67,9 @@ def bound_user_namespaces() -> None:
         file.write(str(policy.USER_NAMESPACES_MAX))
 
 
-def furnish(root: int, devices: int) -> None:
+def furnish(root: int, tree: Tree) -> None:
     """Mount what a jail finds in its root: /dev, /proc, /sys, /run, with masks and read-only parts."""
+    devices = tree.devices
     _mount(root, "/dev", devices)
     _devices(devices)
     proc = _mount(root, "/proc", mounts.create("proc", {}, NOSUID | NODEV | NOEXEC))
@@ -81,6 +85,8 @@ def furnish(root: int, devices: int) -> None:
     run = _mount(root, "/run", mounts.create("tmpfs", {"mode": "0755", "size": str(policy.RUN_BYTES)}, NOSUID | NODEV))
     os.mkdir("lock", dir_fd=run)  # Debian's programs expect it
     os.chmod("lock", 0o1777, dir_fd=run)
+    if tree.tools is not None:
+        mounts.attach(tree.tools, paths.make_directory(run, os.path.basename(toolbox.PLACE), 0o755))
 
 
 def _mount(root: int, path: str, mount: int) -> int:

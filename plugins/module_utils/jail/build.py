@@ -8,17 +8,25 @@ from __future__ import annotations
 import os
 
 from .. import files
+from ..rootfs import layers
+from ..rootfs.builder import Job
+from ..rootfs.layers import Layers
 from . import ids, launch, live, policy, start, stop
-from .launch import Layers, Plan
+from .launch import Plan, Streams
 
 _PREFIX = ".build-"
 
 
-def confine(tree: str, argv: list[str], output: int) -> int:
-    """Run a program on a tree as its root, confined like a jail, without network and limits of its own.
+def confine(tree: str, job: Job) -> int:
+    """Run a program on a tree as its root; see :data:`builder.Confine`."""
+    with layers.of_directories(tree, None) as root:
+        return run(root, job)
 
-    :param tree: a host directory with owners 0..65535; what the program writes goes there, with such owners.
-    :param output: a descriptor for what it prints.
+
+def run(root: Layers, job: Job) -> int:
+    """Run a program as root of a throw-away jail, confined like any, without network and limits of its own.
+
+    :param root: the layers of its tree, with owners 0..65535; what the program writes goes there.
     :returns: its exit status as a shell counts it. When we are killed, it and all that it started are.
     """
     sweep()
@@ -27,9 +35,19 @@ def confine(tree: str, argv: list[str], output: int) -> int:
         try:
             group = live.group_of(name)
             start.limit(group, {})
-            first_id = ids.first_id(ids.allocate(name))
-            layers = Layers(tree, None)
-            return launch.run(Plan("build", argv, policy.ENVIRONMENT, layers, first_id, group, output, {}, tied=True))
+            plan = Plan(
+                hostname="build",
+                argv=job.command,
+                environment=policy.ENVIRONMENT,
+                layers=root,
+                first_id=ids.first_id(ids.allocate(name)),
+                group=group,
+                streams=Streams(job.input, job.output, job.errors),
+                files={},
+                tools=job.tools,
+                tied=True,
+            )
+            return launch.run(plan)
         finally:
             _clear(name)
 

@@ -12,7 +12,7 @@ from ..errors import JailError
 from . import degraded, live, names, store
 from . import facet as facets
 from .facet import Facet
-from .plan import LIVE, REMOVE, RESTART, START, Action, Plan, Request, Situation
+from .plan import LIVE, REMOVE, RESTART, START, STORAGE, Action, Plan, Request, Situation
 
 
 class Outcome(NamedTuple):
@@ -58,11 +58,15 @@ def converge(facet: Facet, wishes: Sequence[Mapping[str, Any]], check: bool) -> 
 def situation_of(facet: Facet, name: str, options: Sequence[str] | None = None) -> Situation:
     """What is there of a jail; ``options`` limits what is read from the kernel."""
     running = live.find(name)
+    exists = facet.exists(name)
     return Situation(
-        exists=facet.exists(name),
+        exists=exists,
         running=running is not None,
         recorded=store.read(name, facet.name),
-        live=facets.read_live(facet, running, options) if running else {},
+        live={
+            **(facets.read_stored(facet, name, options) if exists else {}),
+            **(facets.read_live(facet, running, options) if running else {}),
+        },
     )
 
 
@@ -110,6 +114,8 @@ def _do(facet: Facet, request: Request, actions: Sequence[Action]) -> None:
         chosen = [action for action in actions if action.how == how]
         if how == LIVE:
             facets.apply_live(facet, live.expect(request.name), chosen)
+        elif how == STORAGE:
+            facets.apply_stored(facet, request.name, chosen)
         elif how in facet.perform:
             facet.perform[how](request, chosen)
     if REMOVE in hows:

@@ -81,8 +81,17 @@ def all_well(_names: Sequence[str]) -> Mapping[str, str]:
 
 def read_live(facet: Facet, running: Running, names: Sequence[str] | None = None) -> dict[str, Any]:
     """Canonical values from the kernel, of the named options or of all that can be read."""
-    chosen = [option for option in facet.options if names is None or option.name in names]
-    return {option.name: option.read(running) for option in chosen if option.read is not None}
+    return {option.name: option.read(running) for option in _chosen(facet, names) if option.read is not None}
+
+
+def read_stored(facet: Facet, name: str, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Canonical values from the storage of a jail that has some, likewise."""
+    chosen = _chosen(facet, names)
+    return {option.name: option.read_stored(name) for option in chosen if option.read_stored is not None}
+
+
+def _chosen(facet: Facet, names: Sequence[str] | None) -> list[Option]:
+    return [option for option in facet.options if names is None or option.name in names]
 
 
 def apply_live(facet: Facet, running: Running, actions: Sequence[Action]) -> None:
@@ -94,8 +103,22 @@ def apply_live(facet: Facet, running: Running, actions: Sequence[Action]) -> Non
         write(running, action.after)
 
 
+def apply_stored(facet: Facet, name: str, actions: Sequence[Action]) -> None:
+    """Make the actions hold in the jail's storage."""
+    for action in actions:
+        write = facet.option(action.option).write_stored
+        if write is None:
+            raise ValueError(f"{action.option} does not hold on disk")  # the planner's mistake
+        write(name, action.after)
+
+
 def record(facet: Facet, name: str, values: Values) -> None:
     """Add values to the desired state."""
     before = store.read(name, facet.name)
-    if {**before, **values} != before:
-        store.write(name, facet.name, {**before, **values})
+    lasting = {option: value for option, value in values.items() if option not in _passing(facet)}
+    if {**before, **lasting} != before:
+        store.write(name, facet.name, {**before, **lasting})
+
+
+def _passing(facet: Facet) -> set[str]:
+    return {option.name for option in facet.options if option.once}

@@ -18,11 +18,13 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Callable, NamedTuple, NoReturn
 
+from .. import layout
 from ..errors import JailError
 from ..kernel import idmap, mounts, namespaces, paths, pidfd, process
 from ..kernel.cgroup import Group
 from ..kernel.mounts import NODEV, RDONLY
 from ..net import loopback
+from ..rootfs.layers import Layers
 from . import assemble, channel, confinement, devices, ids
 from .channel import Channel
 from .confinement import Confinement
@@ -30,17 +32,22 @@ from .confinement import Confinement
 _LAST_WORDS_SECONDS = 0.1
 
 
-class Layers(NamedTuple):
-    """Host directories that a root is made of: an overlay of ``upper`` (with its ``upper`` and ``work``) over
-    ``lower``, or ``upper`` alone as the tree itself."""
+class Streams(NamedTuple):
+    """Descriptors that become pid 1's standard input (``None``: /dev/null), output and error."""
 
-    upper: str
-    lower: str | None
+    input: int | None
+    output: int
+    errors: int
 
 
 class Plan(NamedTuple):
-    """All that a start needs. ``first_id`` is the host id of user 0, or ``None`` for the host's own user namespace;
-    ``output`` a descriptor for what pid 1 prints; ``tied`` whether the jail ends with the launcher."""
+    """All that a start needs.
+
+    :param layers: of its root; the mounts are used up.
+    :param first_id: the host id of user 0, or ``None`` for the host's own user namespace.
+    :param tools: a mount of :func:`toolbox.packed` to be found at :data:`toolbox.PLACE`, or ``None``.
+    :param tied: whether the jail ends with the launcher.
+    """
 
     hostname: str
     argv: Sequence[str]
@@ -48,8 +55,9 @@ class Plan(NamedTuple):
     layers: Layers
     first_id: int | None
     group: Group
-    output: int
+    streams: Streams
     files: Mapping[str, str]
+    tools: int | None
     tied: bool
 
 
@@ -145,37 +153,32 @@ def _hand_over_layers(plan: Plan, pid: int, dev: int, ours: Channel) -> None:
 
     No device node that lies in a tree can be opened: the standard ones are in /dev, which is not part of it.
     """
-    folders = [(plan.layers.upper, NODEV)]
-    if plan.layers.lower is not None:
-        folders.append((plan.layers.lower, NODEV | RDONLY))
     with contextlib.ExitStack() as stack:
-        sent = [dev]
-        if plan.first_id is None:
-            for folder, attributes in folders:
-                sent.append(stack.enter_context(paths.opened(_bind(folder, attributes))))
-        else:
+        userns = None
+        if plan.first_id is not None:
             idmap.map_ids(pid, plan.first_id, ids.COUNT)
             userns = stack.enter_context(paths.opened(namespaces.open_namespace(pid, "user")))
-            for folder, attributes in folders:
-                sent.append(stack.enter_context(paths.opened(_idmapped(folder, userns, attributes))))
-        ours.send({}, sent)
+        _prepare(plan.layers.upper, userns, NODEV)
+        sent = {"devices": dev, "upper": plan.layers.upper}
+        if plan.layers.lower is not None:
+            _prepare(plan.layers.lower, userns, NODEV | RDONLY)
+            sent["lower"] = plan.layers.lower
+        if plan.tools is not None:
+            sent["tools"] = plan.tools
+        ours.send({"mounts": list(sent)}, list(sent.values()))
 
 
-def _bind(folder: str, attributes: int) -> int:
-    with paths.opened(paths.open_directory(folder)) as directory:
-        mount = mounts.clone(directory)
-    mounts.set_attributes(mount, attributes)
-    return mount
-
-
-def _idmapped(folder: str, userns: int, attributes: int) -> int:
+def _prepare(layer: int, userns: int | None, attributes: int) -> None:
+    if userns is None:
+        mounts.set_attributes(layer, attributes)
+        return
     try:
-        return idmap.idmapped(folder, userns, attributes)
+        idmap.map_mount(layer, userns, attributes)
     except OSError as error:
         raise JailError(
-            f"{folder}: {error.strerror}",
+            f"{layout.LIB}: {error.strerror}",
             option="userns",
-            advice="put /var/lib/jails on a file system that can (ext4, xfs, btrfs), or do without a user namespace: "
+            advice=f"put {layout.LIB} on a file system that can (ext4, xfs, btrfs), or do without a user namespace: "
             "userns=host (with storage=directory where overlayfs cannot use the file system either)",
         ) from error
 
@@ -187,9 +190,8 @@ def _leave_host(plan: Plan, prepared: Confinement, theirs: Channel, ours: Channe
     with _reported(theirs):
         process.hide_memory()
         confinement.reset_oom_score()
-        os.dup2(plan.output, 1)
-        os.dup2(plan.output, 2)
-        process.close_all_but([1, 2, theirs.fileno()])
+        _take(plan.streams)
+        process.close_all_but([0, 1, 2, theirs.fileno()])
         kinds = dict(namespaces.KINDS)
         del kinds["cgroup"]  # its root will be the cgroup in which pid 1 is at the end
         del kinds["ipc"]  # its message queues will belong to the user that pid 1 is then
@@ -200,23 +202,31 @@ def _leave_host(plan: Plan, prepared: Confinement, theirs: Channel, ours: Channe
         theirs.send({"pid": pid}, [os.pidfd_open(pid)])
 
 
+def _take(streams: Streams) -> None:
+    """Make these our standard streams. None of them is lost when they have such numbers already."""
+    copies = [os.dup(streams.output if each is None else each) for each in streams]
+    for number, copy in enumerate(copies):
+        os.dup2(copy, number)
+
+
 def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
     """Pid 1: build the root, wait for go, exec."""
     with _reported(theirs):
         process.forbid_imports()
-        _message, sent = theirs.receive()
+        message, sent = theirs.receive()
         confinement.become_root()
         process.hide_memory()
         namespaces.unshare(namespaces.CLONE_NEWIPC)
         if plan.first_id is not None:
             assemble.bound_user_namespaces()
         mounts.make_private()
-        tree = assemble.Tree(sent[0], sent[1], sent[2] if len(sent) > 2 else None)
+        tree = assemble.Tree(**dict(zip(message["mounts"], sent)))
         root = assemble.root_of(tree)
-        assemble.furnish(root, tree.devices)
+        assemble.furnish(root, tree)
         assemble.write_files(root, plan.files)
         namespaces.set_hostname(plan.hostname)
-        os.dup2(os.open("null", os.O_RDWR, dir_fd=tree.devices), 0)
+        if plan.streams.input is None:
+            os.dup2(os.open("null", os.O_RDWR, dir_fd=tree.devices), 0)
         mounts.pivot_into(root)
         theirs.send({})
         try:

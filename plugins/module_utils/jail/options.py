@@ -27,6 +27,10 @@ class Option(NamedTuple):
     :param show: from the canonical form to the user's words.
     :param read: the canonical value in the kernel of a running jail; ``None`` when only a start decides it.
     :param write: makes a canonical value hold in a running jail; ``None`` when only a restart can.
+    :param read_stored: the canonical value that holds on disk for the jail of this name, whether it runs or not.
+    :param write_stored: makes a canonical value hold there.
+    :param fixed: decided when the thing is made; another value is refused afterwards.
+    :param once: says how to make the thing, and is not remembered.
     """
 
     name: str
@@ -40,6 +44,10 @@ class Option(NamedTuple):
     show: Callable[[Any], Any] = as_it_is
     read: Callable[[Running], Any] | None = None
     write: Callable[[Running, Any], None] | None = None
+    read_stored: Callable[[str], Any] | None = None
+    write_stored: Callable[[str, Any], None] | None = None
+    fixed: bool = False
+    once: bool = False
 
     def specification(self) -> dict[str, Any]:
         """The option in Ansible's argument specification. It has no default there: left out means left as it is."""

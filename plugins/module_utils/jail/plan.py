@@ -17,6 +17,8 @@ from .options import Option
 
 LIVE = "live"
 """Made in the kernel of the running jail."""
+STORAGE = "storage"
+"""Made in the jail's storage, whether it runs or not."""
 RECORD = "record"
 """Written to the desired state; holds from the next start on."""
 CREATE, REMOVE, START, STOP, RESTART = "create", "remove", "start", "stop", "restart"
@@ -45,7 +47,8 @@ class Situation(NamedTuple):
     :param exists: whether the thing that this module makes is there.
     :param running: whether the jail runs.
     :param recorded: desired state so far, canonical.
-    :param live: canonical values from the kernel of the running jail, for every option that has a ``read``.
+    :param live: canonical values as they hold: from the kernel of the running jail for every option that has a
+        ``read``, from its storage for every one that has a ``read_stored``.
     """
 
     exists: bool
@@ -69,18 +72,20 @@ def plan_options(options: Sequence[Option], request: Request, situation: Situati
             continue
         wanted = request.values[option.name]
         recorded = situation.recorded.get(option.name, option.default)
-        live = situation.live.get(option.name) if situation.running and option.read else recorded
-        if live != wanted and option.write is not None:
+        live = situation.live.get(option.name, recorded)
+        if live != wanted and option.write_stored is not None:
+            actions.append(Action(option.name, live, wanted, STORAGE))
+        elif live != wanted and option.write is not None:
             actions.append(Action(option.name, live, wanted, LIVE if situation.running else RECORD))
         elif recorded != wanted:
             actions.append(Action(option.name, recorded, wanted, RECORD))
-        if live != wanted and option.write is None and situation.running:
+        if live != wanted and option.write is None and option.write_stored is None and situation.running:
             waiting.append(option.name)
     return Plan(actions, waiting)
 
 
 def plan_rootfs(options: Sequence[Option], request: Request, situation: Situation) -> Plan:
-    """A root file system is made once, or removed; its options are those of its making.
+    """A root file system is made once, or removed; what it was made of stays, and its other options converge.
 
     :raises JailError: when it is to be removed under a running jail, or to become another one.
     """
@@ -93,10 +98,12 @@ def plan_rootfs(options: Sequence[Option], request: Request, situation: Situatio
         made = [
             Action(option.name, None, request.values[option.name], CREATE)
             for option in options
-            if request.values.get(option.name)
+            if request.values.get(option.name) and not option.once
         ]
         return Plan([Action("state", "absent", "present", CREATE), *made], [])
     for option in options:
+        if not option.fixed:
+            continue
         recorded = situation.recorded.get(option.name)
         wanted = request.values.get(option.name)
         if recorded != wanted:
@@ -106,7 +113,7 @@ def plan_rootfs(options: Sequence[Option], request: Request, situation: Situatio
                 option=option.name,
                 advice=f"remove it (jail_rootfs name={request.name} state=absent) and make it anew",
             )
-    return Plan([], [])
+    return plan_options([option for option in options if not option.fixed and not option.once], request, situation)
 
 
 def plan_state(options: Sequence[Option], request: Request, situation: Situation) -> Plan:

@@ -18,18 +18,18 @@ from .plan import CREATE, REMOVE, Action, Request, plan_rootfs
 _STORAGE = "storage"
 
 OPTIONS = (
-    Option("method", choices=("debootstrap", "skeleton")),
-    Option("suite"),
-    Option("mirror"),
-    Option("components", type="list", elements="str"),
-    Option("variant", choices=recipes.VARIANTS),
-    Option("packages", type="list", elements="str"),
-    Option("exclude", type="list", elements="str"),
-    Option("keyring", type="path"),
-    Option("arch"),
-    Option("binaries", type="list", elements="str"),
-    Option("trust_group"),
-    Option(_STORAGE, choices=storage.KINDS),
+    Option("method", choices=recipes.METHODS, fixed=True),
+    Option("suite", fixed=True),
+    Option("mirror", fixed=True),
+    Option("components", type="list", elements="str", fixed=True),
+    Option("variant", choices=recipes.VARIANTS, fixed=True),
+    Option("packages", type="list", elements="str", fixed=True),
+    Option("exclude", type="list", elements="str", fixed=True),
+    Option("keyring", type="path", fixed=True),
+    Option("arch", fixed=True),
+    Option("binaries", type="list", elements="str", fixed=True),
+    Option("trust_group", fixed=True),
+    Option(_STORAGE, choices=storage.KINDS, fixed=True),
 )
 
 

@@ -15,7 +15,7 @@ from ..errors import JailError
 from ..kernel.cgroup import Group
 from ..rootfs import storage
 from . import console, ids, launch, limits, live, network, policy, stop, store
-from .launch import Layers, Plan
+from .launch import Plan, Streams
 from .live import Running
 
 _SETTLE_SECONDS = 0.1
@@ -29,7 +29,6 @@ def start(name: str) -> None:
 
     :raises JailError: when it has no root file system, or a step failed; it is stopped and cleared then.
     """
-    layers = layers_of(name)
     desired = store.read(name, "state")
     wiring = store.read(name, "net")
     userns = desired.get("userns", policy.USERNS)
@@ -47,7 +46,7 @@ def start(name: str) -> None:
 
     try:
         limit(group, store.read(name, "limits"))
-        with console.opened(name) as output:
+        with storage.layers(name) as layers, console.opened(name) as output:
             plan = Plan(
                 hostname=hostname,
                 argv=started_with["command"] or [started_with["init"]],
@@ -55,8 +54,9 @@ def start(name: str) -> None:
                 layers=layers,
                 first_id=first_id,
                 group=group,
-                output=output,
+                streams=Streams(None, output, output),
                 files={"/etc/hostname": f"{hostname}\n", **network.files(wiring)},
+                tools=None,
                 tied=False,
             )
             os.close(launch.launch(plan, before_go).pidfd)
@@ -77,23 +77,6 @@ def settle(names: Sequence[str]) -> dict[str, str]:
                     f"command: its init ended at once; the last that it printed: {console.tail(name)}; {_HINT}"
                 )
     return found
-
-
-def layers_of(name: str) -> Layers:
-    """The host directories that a jail's root is made of.
-
-    :raises JailError: when it has none.
-    """
-    stored = storage.describe(name)
-    if stored is None:
-        raise JailError("it has no root file system", advice=f"make one with jail_rootfs: name={name}")
-    if stored.lower is None:
-        return Layers(stored.writable, None)
-    if not os.path.isdir(stored.lower):
-        raise JailError(
-            f"its template {stored.template} is gone", advice=f"put {stored.lower} back, or make the jail anew"
-        )
-    return Layers(os.path.dirname(stored.writable), stored.lower)
 
 
 def limit(group: Group, recorded: dict[str, Any]) -> None:

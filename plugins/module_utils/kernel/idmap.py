@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import errno
-import os
 
-from . import mounts, paths
+from . import mounts
 
 
 def map_ids(pid: int, first: int, count: int) -> None:
@@ -19,20 +18,17 @@ def map_ids(pid: int, first: int, count: int) -> None:
             file.write(line)
 
 
-def idmapped(path: str, userns: int, attributes: int = 0) -> int:
-    """A detached mount of the host directory ``path`` whose ids are mapped by a user namespace: what belongs to 0
-    on disk belongs to user 0 of that namespace. The directory itself stays as it is; nothing is chowned.
+def map_mount(mount: int, userns: int, attributes: int = 0) -> None:
+    """Map the ids of a detached mount by a user namespace, and set attributes: what belongs to 0 on disk belongs to
+    user 0 of that namespace. The file system itself stays as it is; nothing is chowned.
 
+    :param userns: a descriptor of the user namespace.
     :raises OSError: ``EOPNOTSUPP``, naming the file system, where it cannot do idmapped mounts.
     """
-    with paths.opened(paths.open_directory(path)) as directory:
-        mount = mounts.clone(directory)
     try:
         mounts.set_attributes(mount, attributes, userns)
     except OSError as error:
-        os.close(mount)
         if error.errno == errno.EINVAL:
-            text = f"{mounts.filesystem_of(path)} cannot do idmapped mounts on this kernel"
-            raise OSError(errno.EOPNOTSUPP, text, path) from error
+            text = f"{mounts.filesystem_of(mount)} cannot do idmapped mounts on this kernel"
+            raise OSError(errno.EOPNOTSUPP, text) from error
         raise
-    return mount

@@ -154,9 +154,9 @@ def _unescape(text: str) -> str:
     return text
 
 
-def filesystem_of(path: str) -> str:
-    """The type of the file system that holds ``path``, as mount(8) calls it; ``unknown`` when no mount shows its
-    device."""
-    device = os.stat(path).st_dev
+def filesystem_of(place: str | int) -> str:
+    """The type of the file system that holds a path or descriptor, as mount(8) calls it; ``unknown`` when no mount
+    shows its device."""
+    device = os.stat(place).st_dev
     name = f"{os.major(device)}:{os.minor(device)}"
     return next((mount.fstype for mount in mount_table() if mount.device == name), "unknown")

@@ -5,17 +5,34 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Sequence
+from typing import Callable, NamedTuple
 
 from .buildlog import BuildLog
 from .recipes import Recipe
 
-Confine = Callable[[str, list[str], int], int]
-"""``confine(tree, command, output)`` runs a program of a tree confined like a jail; gives its exit status.
 
-The tree is a host directory whose owners on disk are 0..65535; ``command`` is the program as seen from inside and its
-arguments; ``output`` is the descriptor for its stdout and stderr. When it returns, none of the programs runs any
-more; when we are killed, they are.
+class Job(NamedTuple):
+    """A program to run in confinement.
+
+    :param command: the program, as seen from inside, and its arguments.
+    :param output: the descriptor for its standard output, ``errors`` for its standard error, ``input`` for its
+        standard input (``None``: nothing to read).
+    :param tools: a mount of :func:`.toolbox.packed` that it finds at :data:`.toolbox.PLACE`.
+    """
+
+    command: Sequence[str]
+    output: int
+    errors: int
+    input: int | None = None
+    tools: int | None = None
+
+
+Confine = Callable[[str, Job], int]
+"""``confine(tree, job)`` runs a program on a tree, as its root, confined like a jail; gives its exit status.
+
+The tree is a host directory whose owners on disk are 0..65535. When it returns, none of the programs runs any more;
+when we are killed, they are.
 """
 
 Builder = Callable[[Recipe, str, Confine, BuildLog], None]

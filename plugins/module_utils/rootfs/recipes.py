@@ -48,7 +48,7 @@ def parse(options: Mapping[str, Any]) -> Recipe:
     """
     given = {name: value for name, value in options.items() if value is not None}
     method = given.pop("method", None)
-    if not isinstance(method, str) or method not in _METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"method: must be one of {', '.join(sorted(_METHODS))}, not {method!r}")
     version, readers = _METHODS[method]
     strangers = sorted(set(given) - set(readers))
@@ -170,3 +170,6 @@ _METHODS: Mapping[str, tuple[int, Mapping[str, _Reader]]] = {
     ),
     "skeleton": (1, {"binaries": _set(_binary), "trust_group": _TRUST_GROUP}),
 }
+
+METHODS = tuple(_METHODS)
+"""The methods of building a root file system."""

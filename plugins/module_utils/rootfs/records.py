@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 from .. import files, layout
 from . import staging
+from .backing.kinds import STORES
 
 _FILE = "storage.json"
 
 
 class Record(NamedTuple):
-    """What kind of storage, ``overlay`` or ``directory``, and the key of its template."""
+    """What kind of storage (:mod:`.backing.kinds`), and the key of its template."""
 
     kind: str
     template: str
@@ -39,4 +40,9 @@ def names() -> list[str]:
 
 def users(key: str) -> list[str]:
     """The jails that cannot do without this template: a copy can, an overlay cannot."""
-    return [name for name in names() if read(name) == Record("overlay", key)]
+    records = {name: read(name) for name in names()}
+    return [
+        name
+        for name, record in records.items()
+        if record is not None and record.template == key and STORES[record.kind].needs_template
+    ]

@@ -3,32 +3,49 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a jail writes: a thin clone of a template, or a full copy of one.
 
-``layout.storage(NAME)`` holds ``storage.json`` and, for kind ``overlay``, the ``upper`` and ``work`` directories of
-overlayfs above the template's tree; for kind ``directory``, ``root``. Owners on disk are 0..65535 in both: ids are
-mapped by mounts, never by chown(2).
+``layout.storage(NAME)`` holds ``storage.json`` and what its kind of backing store keeps there (:mod:`.backing`). Owners
+on disk are 0..65535 in all of them: ids are mapped by mounts, never by chown(2).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from .. import layout
 from ..errors import JailError
-from . import buildlog, hosttools, records, space, staging, templates
+from . import records, space, staging, templates
+from .backing.kinds import STORES
+from .backing.store import BackingStore
+from .layers import Layers
 
-KINDS = ("overlay", "directory")
+KINDS = tuple(STORES)
 _LOCK = "storage-"
 
 
 class Storage(NamedTuple):
-    """What the launcher mounts; ``writable`` is the overlay's upper directory, or the root of kind ``directory``."""
+    """A jail's storage: its kind, the key of its template, and its directory."""
 
     kind: str
     template: str
-    writable: str
-    work: str | None
-    lower: str | None
+    folder: str
+
+    @property
+    def lower(self) -> str | None:
+        """The template's tree, where the storage is nothing without it."""
+        return templates.tree(self.template) if self.store.needs_template else None
+
+    @property
+    def writable(self) -> str | None:
+        """The directory whose files are the jail's own, where it can be seen from the host."""
+        return self.store.writable(self.folder)
+
+    @property
+    def store(self) -> BackingStore:
+        """Its backing store."""
+        return STORES[self.kind]
 
 
 def create(name: str, kind: str, template: str) -> None:
@@ -38,7 +55,6 @@ def create(name: str, kind: str, template: str) -> None:
     :param template: the key of a template that is there.
     :raises JailError: when it has some already, the template is missing, or the disk is full. Nothing half made stays.
     """
-    make = {"overlay": _make_overlay, "directory": _make_directory}[kind]
     # The template's lock is held until the note that counts as its use is on disk.
     with staging.locked(_LOCK, name), templates.locked(template):
         if os.path.isdir(layout.storage(name)):
@@ -46,20 +62,31 @@ def create(name: str, kind: str, template: str) -> None:
         if not templates.exists(template):
             raise JailError(f"template {template} is not there")
         with staging.made_whole(layout.STORAGE, name, f"storage of kind {kind} cannot be made") as folder:
-            make(folder, templates.tree(template), name)
+            STORES[kind].make(folder, templates.tree(template), name)
             records.write(folder, records.Record(kind, template))
 
 
 def describe(name: str) -> Storage | None:
     """A jail's storage; ``None`` when it has none."""
     record = records.read(name)
-    if record is None:
-        return None
-    folder = layout.storage(name)
-    if record.kind == "directory":
-        return Storage(record.kind, record.template, os.path.join(folder, "root"), None, None)
-    upper, work = os.path.join(folder, "upper"), os.path.join(folder, "work")
-    return Storage(record.kind, record.template, upper, work, templates.tree(record.template))
+    return None if record is None else Storage(record.kind, record.template, layout.storage(name))
+
+
+@contextlib.contextmanager
+def layers(name: str) -> Iterator[Layers]:
+    """The mounts that a jail's root is made of, for a ``with`` block.
+
+    :raises JailError: when it has no storage, or its template is gone.
+    """
+    stored = describe(name)
+    if stored is None:
+        raise JailError("it has no root file system", advice=f"make one with jail_rootfs: name={name}")
+    if stored.lower is not None and not os.path.isdir(stored.lower):
+        raise JailError(
+            f"its template {stored.template} is gone", advice=f"put {stored.lower} back, or make the jail anew"
+        )
+    with stored.store.layers(stored.folder, templates.tree(stored.template)) as found:
+        yield found
 
 
 def names() -> list[str]:
@@ -81,24 +108,4 @@ def sweep() -> list[str]:
 def bytes_used(name: str) -> int:
     """Bytes on disk that are the jail's own, without the template beneath; 0 when it has no storage."""
     found = describe(name)
-    return space.bytes_below(found.writable) if found else 0
-
-
-def _make_overlay(folder: str, tree: str, _name: str) -> None:
-    os.mkdir(os.path.join(folder, "work"), 0o700)
-    upper = os.path.join(folder, "upper")
-    os.mkdir(upper, 0o700)
-    # The jail's "/" is the upper directory: it has to look as the template's does.
-    like = os.stat(tree)
-    os.chown(upper, like.st_uid, like.st_gid)
-    os.chmod(upper, like.st_mode & 0o7777)
-
-
-def _make_directory(folder: str, tree: str, name: str) -> None:
-    copy = hosttools.find("cp", "coreutils")
-    with buildlog.recording(name) as log:
-        command = [copy, "-a", "--reflink=auto", "--one-file-system", "--", tree, os.path.join(folder, "root")]
-        status = hosttools.run(command, log.descriptor)
-        if status:
-            raise log.failure(f"cp ended with status {status}", "cp has to be that of GNU coreutils")
-    staging.sync_filesystem(folder)
+    return space.bytes_below(found.writable or found.folder) if found else 0

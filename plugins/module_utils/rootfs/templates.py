@@ -19,8 +19,9 @@ from typing import Any
 
 from .. import files, layout
 from ..errors import JailError
-from . import buildlog, debootstrap, recipes, records, skeleton, space, staging
+from . import buildlog, recipes, records, space, staging
 from .builder import Builder, Confine
+from .methods import debootstrap, skeleton
 
 _BUILDERS: Mapping[str, Builder] = {"debootstrap": debootstrap.build, "skeleton": skeleton.build}
 _LOCK = "template-"

@@ -22,6 +22,7 @@ from ansible_collections.cellblock.jails.plugins.module_utils.jail.plan import (
     RESTART,
     START,
     STOP,
+    STORAGE,
     Action,
     Plan,
     Request,
@@ -174,7 +175,13 @@ def test_absent_of_what_is_there_and_of_what_is_not() -> None:
     assert plan_state(OPTIONS, gone, Situation(False, False, {}, {})).actions == []
 
 
-_RECIPE = (Option("method"), Option("binaries"), Option("storage"))
+_RECIPE = (
+    Option("method", fixed=True),
+    Option("binaries", fixed=True),
+    Option("storage", fixed=True),
+    Option("size", read_stored=_never, write_stored=_never),
+    Option("refresh", once=True),
+)
 
 
 def test_a_root_file_system_is_made_once() -> None:
@@ -184,6 +191,15 @@ def test_a_root_file_system_is_made_once() -> None:
     assert {action.how for action in plan.actions} == {CREATE}
     assert plan.actions[0] == Action("state", "absent", "present", CREATE)
     assert plan_rootfs(_RECIPE, wish, Situation(True, False, dict(wish.values), {})) == Plan([], [])
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_what_holds_on_disk_is_changed_there(running: bool) -> None:
+    """Whether the jail runs or not; and what only said how to make it is not compared."""
+    wish = Request("x", {"method": "skeleton", "size": 2, "refresh": 1})
+    there = Situation(True, running, {"method": "skeleton", "size": 2}, {"size": 1})
+    assert plan_rootfs(_RECIPE, wish, there) == Plan([Action("size", 1, 2, STORAGE)], [])
+    assert plan_rootfs(_RECIPE, wish, there._replace(live={"size": 2})) == Plan([], [])
 
 
 def test_a_root_file_system_does_not_become_another() -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import shlex
 from typing import NamedTuple
 
-from ..errors import JailError
-from . import hosttools, recipes
+from ...errors import JailError
+from .. import hosttools, recipes
 
 _OS_RELEASE = "/etc/os-release"
 _ADVICE = "give mirror, such as http://mirror.example/debian"

@@ -13,12 +13,12 @@ import contextlib
 import os
 import posixpath
 
-from ..errors import JailError
-from ..kernel import paths
-from . import hosttools, intree, libraries
-from .builder import Confine
-from .buildlog import BuildLog
-from .recipes import Recipe
+from ...errors import JailError
+from ...kernel import paths
+from .. import hosttools, intree, libraries
+from ..builder import Confine
+from ..buildlog import BuildLog
+from ..recipes import Recipe
 
 _MERGED = ("bin", "sbin", "lib", "lib64")
 _DIRECTORIES = (
@@ -38,7 +38,7 @@ _SHADOW = "root:*:::::::\nnobody:*:::::::\n"  # no password opens either
 
 
 def build(recipe: Recipe, tree: str, _confine: Confine, log: BuildLog) -> None:
-    """Build the tree; see :data:`.builder.Builder`."""
+    """Build the tree; see :data:`..builder.Builder`."""
     with paths.opened(paths.open_directory(tree)) as root:
         _make_base(root)
         programs = [_locate(binary) for binary in recipe["binaries"]]

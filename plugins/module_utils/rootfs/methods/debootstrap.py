@@ -19,13 +19,14 @@ import difflib
 import os
 import re
 
-from .. import files, layout
-from ..errors import JailError
-from ..kernel import paths
-from . import hostapt, hosttools, intree
-from .builder import Confine
-from .buildlog import BuildLog
-from .recipes import Recipe
+from ... import files, layout
+from ...errors import JailError
+from ...kernel import paths
+from .. import hosttools, intree
+from ..builder import Confine, Job
+from ..buildlog import BuildLog
+from ..recipes import Recipe
+from . import hostapt
 
 _SCRIPTS = "/usr/share/debootstrap/scripts"
 _KEYRING = re.compile(r"^\s*keyring\s", re.MULTILINE)
@@ -42,7 +43,7 @@ _DOWNLOADED = re.compile(r"\S+ \S+ URL:.* -> ")  # a line of wget that reports s
 
 
 def build(recipe: Recipe, tree: str, confine: Confine, log: BuildLog) -> None:
-    """Build a Debian system; see :data:`.builder.Builder`."""
+    """Build a Debian system; see :data:`..builder.Builder`."""
     program = hosttools.find("debootstrap", "debootstrap")
     _check_suite(recipe["suite"], recipe["keyring"])
     mirror = recipe["mirror"] or hostapt.mirror()
@@ -51,7 +52,7 @@ def build(recipe: Recipe, tree: str, confine: Confine, log: BuildLog) -> None:
         if status:
             raise _failure("first", status, root, log)
         intree.make_mount_points(root)
-        status = confine(tree, _SECOND_STAGE, log.descriptor)
+        status = confine(tree, Job(_SECOND_STAGE, log.descriptor, log.descriptor))
         if status:
             raise _failure("second", status, root, log)
         _clean(root)

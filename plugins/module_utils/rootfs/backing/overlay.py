@@ -1,0 +1,40 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kind ``overlay``: what the jail writes lies in ``upper``, above the template's tree (the kernel's
+filesystems/overlayfs)."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+
+from .. import layers
+from ..layers import Layers
+from .store import BackingStore
+
+
+def make_upper(folder: str, tree: str) -> None:
+    """Make the directories ``upper`` and ``work`` of an overlay over ``tree``."""
+    os.mkdir(os.path.join(folder, "work"), 0o700)
+    upper = os.path.join(folder, "upper")
+    os.mkdir(upper, 0o700)
+    # The jail's "/" is the upper directory: it has to look as the template's does.
+    like = os.stat(tree)
+    os.chown(upper, like.st_uid, like.st_gid)
+    os.chmod(upper, like.st_mode & 0o7777)
+
+
+def _make(folder: str, tree: str, _name: str) -> None:
+    make_upper(folder, tree)
+
+
+def _layers(folder: str, tree: str) -> AbstractContextManager[Layers]:
+    return layers.of_directories(folder, tree)
+
+
+def _writable(folder: str) -> str:
+    return os.path.join(folder, "upper")
+
+
+STORE = BackingStore(_make, _layers, _writable, needs_template=True)

@@ -1,0 +1,36 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a root is made of, as mounts that hang nowhere yet: so a launcher needs no path of the host, and a backing
+store may be a file system that is mounted for this one jail only."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ..kernel import mounts, paths
+
+
+class Layers(NamedTuple):
+    """Descriptors of detached mounts. An overlay of ``upper`` (whose root has the directories ``upper`` and ``work``)
+    over ``lower``, or ``upper`` alone as the tree itself."""
+
+    upper: int
+    lower: int | None
+
+
+def bind(folder: str) -> int:
+    """A detached mount of a directory of the host."""
+    with paths.opened(paths.open_directory(folder)) as directory:
+        return mounts.clone(directory)
+
+
+@contextlib.contextmanager
+def of_directories(upper: str, lower: str | None) -> Iterator[Layers]:
+    """The layers that lie in these directories of the host, for a ``with`` block."""
+    with contextlib.ExitStack() as stack:
+        upper_mount = stack.enter_context(paths.opened(bind(upper)))
+        lower_mount = stack.enter_context(paths.opened(bind(lower))) if lower is not None else None
+        yield Layers(upper_mount, lower_mount)
