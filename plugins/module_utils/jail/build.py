@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from .. import files
-from ..rootfs import layers
+from ..rootfs import layers, toolbox
 from ..rootfs.builder import Job
 from ..rootfs.layers import Layers
 from . import ids, launch, live, policy, start, stop
@@ -31,7 +32,8 @@ def run(root: Layers, job: Job) -> int:
     """
     sweep()
     name = f"{_PREFIX}{os.getpid()}"
-    with files.locked(name):
+    with files.locked(name), contextlib.ExitStack() as stack:
+        tools = None if job.tools is None else stack.enter_context(toolbox.packed(job.tools))
         try:
             group = live.group_of(name)
             start.limit(group, {})
@@ -44,7 +46,7 @@ def run(root: Layers, job: Job) -> int:
                 group=group,
                 streams=Streams(job.input, job.output, job.errors),
                 files={},
-                tools=job.tools,
+                tools=tools,
                 tied=True,
             )
             return launch.run(plan)

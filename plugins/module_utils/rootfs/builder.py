@@ -10,6 +10,7 @@ from typing import Callable, NamedTuple
 
 from .buildlog import BuildLog
 from .recipes import Recipe
+from .toolbox import Toolbox
 
 
 class Job(NamedTuple):
@@ -18,14 +19,14 @@ class Job(NamedTuple):
     :param command: the program, as seen from inside, and its arguments.
     :param output: the descriptor for its standard output, ``errors`` for its standard error, ``input`` for its
         standard input (``None``: nothing to read).
-    :param tools: a mount of :func:`.toolbox.packed` that it finds at :data:`.toolbox.PLACE`.
+    :param tools: what it finds at :data:`.toolbox.PLACE` beside the tree.
     """
 
     command: Sequence[str]
     output: int
     errors: int
     input: int | None = None
-    tools: int | None = None
+    tools: Toolbox | None = None
 
 
 Confine = Callable[[str, Job], int]

@@ -13,6 +13,8 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 from ..kernel import mounts, paths
 from ..kernel.mounts import NODEV, NOSUID, RDONLY
@@ -25,20 +27,29 @@ _LIBRARIES = "lib"
 _SIZE = str(256 << 20)
 
 
-@contextlib.contextmanager
-def packed(programs: Mapping[str, str], files: Mapping[str, bytes] | None = None) -> Iterator[int]:
-    """A detached mount of the toolbox, for a ``with`` block.
+class Toolbox(NamedTuple):
+    """What is in one.
 
     :param programs: the Debian package of each program of the host, by its name.
     :param files: further files, by their path in the toolbox.
+    """
+
+    programs: Mapping[str, str]
+    files: Mapping[str, bytes] = MappingProxyType({})
+
+
+@contextlib.contextmanager
+def packed(toolbox: Toolbox) -> Iterator[int]:
+    """A detached mount of a toolbox, for a ``with`` block. It can be attached once.
+
     :raises JailError: naming the package of a program that is missing.
     """
     attributes = NOSUID | NODEV
     with paths.opened(mounts.create("tmpfs", {"mode": "0755", "size": _SIZE}, attributes)) as root:
         intree.make_directory(root, _LIBRARIES)
-        for program, package in programs.items():
+        for program, package in toolbox.programs.items():
             _pack(root, program, hosttools.find(program, package))
-        for path, content in (files or {}).items():
+        for path, content in toolbox.files.items():
             _make_room(root, path)
             paths.write_file(root, path, content, 0o755)
         mounts.set_attributes(root, attributes | RDONLY)
