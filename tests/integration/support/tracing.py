@@ -1,0 +1,99 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Work under strace(1): which system calls it makes, and what becomes of it when it is killed at each of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import hosttools
+
+Action = Callable[[], object]
+
+# The question mark: a name that an architecture does not have is passed over.
+CHANGING = ",".join(
+    f"?{name}"
+    for name in (
+        *("mkdir", "mkdirat", "rmdir", "rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat"),
+        *("unlink", "unlinkat", "mknod", "mknodat", "truncate", "ftruncate", "fallocate", "copy_file_range"),
+        *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utimensat"),
+        *("setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr", "fsync", "fdatasync"),
+        *("syncfs", "flock", "ioctl", "quotactl", "quotactl_fd", "mount", "umount2", "move_mount", "fsopen"),
+        *("fsconfig", "fsmount", "open_tree", "mount_setattr", "pivot_root", "setns", "unshare", "fork", "vfork"),
+        *("clone", "clone3", "kill", "pidfd_send_signal", "write", "pwrite64", "sendfile", "sendmsg"),
+    )
+)
+"""The calls by which a process changes anything outside itself. A file that was only opened for writing is as it was
+made until the next of these."""
+
+
+def needs_strace() -> None:
+    """Skip the test where there is no strace."""
+    if hosttools.look_up("strace") is None:
+        pytest.skip("strace is not installed")
+
+
+def calls_of(command: list[str], given: str, environment: dict[str, str]) -> list[str]:
+    """Run a command with all its children to its end; its system calls, one a line, with their arguments."""
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8", errors="replace") as trace:
+        options = ["-f", "-qq", "-s", "200", "-o", trace.name]
+        whole = ["strace", *options, *command]
+        subprocess.run(whole, input=given, text=True, check=False, env=environment, timeout=300)
+        return trace.read().splitlines()
+
+
+def steps(action: Action) -> list[str]:
+    """The changing calls that a process of ours makes for an action, by name; those of its children are theirs."""
+    with tempfile.TemporaryDirectory() as place:
+        trace = Path(place) / "trace"
+        status = _traced(action, ["-o", str(trace), "-e", f"trace={CHANGING}"])
+        assert status == 0, f"the undisturbed run ended with {status}"
+        lines = trace.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [line.partition("(")[0] for line in lines if "(" in line]
+
+
+def killed_at_each_step(action: Action, stride: int = 1) -> Iterator[tuple[int, str]]:
+    """For each of these steps (each ``stride``-th): have a process begin the action and be killed by SIGKILL as it
+    enters that call; then give the step's number and name, for the caller to look at what is left and to run it to its
+    end. A run that was not hit, because it had less to do than the undisturbed one, is passed over."""
+    names = steps(action)
+    assert names, "the action changes nothing"
+    yield 0, "the undisturbed run"
+    for number in range(1, len(names) + 1, stride):
+        name = names[number - 1]
+        # strace counts each system call by itself.
+        kill = f"inject={name}:signal=SIGKILL:when={names[:number].count(name)}"
+        status = _traced(action, ["-o", os.devnull, "-e", f"trace={name}", "-e", kill])
+        assert status in (0, 128 + signal.SIGKILL), f"step {number} ({name}): ended with {status}"
+        if status:
+            yield number, name
+
+
+def _traced(action: Action, options: list[str]) -> int:
+    """Run an action in a process that strace has got hold of before its first step; its exit status."""
+
+    def child() -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        action()
+
+    pid = process.fork(child)
+    os.waitpid(pid, os.WUNTRACED)
+    with subprocess.Popen(
+        ["strace", "-p", str(pid), *options], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as tracer:
+        assert tracer.stderr
+        said = tracer.stderr.readline()
+        assert "attached" in said, said
+        os.kill(pid, signal.SIGCONT)
+        status = process.wait(pid)
+        tracer.stderr.read()
+    return status

@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Check mode of every method touches neither network nor disk, by the system calls that it makes."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import pytest
+
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import recipes, storage
+from ansible_collections.cellblock.jails.tests.integration.support import calls, tracing
+
+WISHES: dict[str, dict[str, Any]] = {
+    "debootstrap": {"suite": "bookworm", "packages": ["nginx-light"]},
+    "skeleton": {"binaries": ["busybox"]},
+}
+"""What is asked for, by method: nothing that is there already."""
+
+_OPENED = re.compile(r'\bopen(?:at|at2)?\((?:[A-Z_]+|\d+|-\d+), "(?P<path>[^"]*)", (?P<flags>.*)')
+_WRITING = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|O_TMPFILE")
+_TERMINAL_QUESTION = re.compile(r"\bioctl\(\d+, (TCGETS|TIOCGWINSZ|FIOCLEX|FIONBIO)\b")
+_OWN_OUTPUT = re.compile(r"\bwrite\([12], ")
+_LOCAL_SOCKET = re.compile(r"\bsocket\(AF_UNIX, ")
+_NO_FILES = ("/dev/null", "/dev/tty")
+
+
+def touches(line: str) -> bool:
+    """Whether a line of the trace is a call that changes a file system or reaches for a network."""
+    call = re.match(r"\d+ +(\w+)\(", line)
+    if call is None or " resumed>" in line:
+        return False
+    name = call[1]
+    if name == "socket":
+        return not _LOCAL_SOCKET.search(line)
+    opened = _OPENED.search(line)
+    if opened:
+        return bool(_WRITING.search(opened["flags"])) and opened["path"] not in _NO_FILES
+    if name in ("fork", "vfork", "clone", "clone3"):
+        return False  # what a child does is in the trace as well
+    if f"?{name}" not in tracing.CHANGING.split(","):
+        return False
+    return not (_TERMINAL_QUESTION.search(line) or _OWN_OUTPUT.search(line))
+
+
+def traced(options: dict[str, Any], check: bool) -> list[str]:
+    """The calls of a module run that touch anything."""
+    python, *rest = calls.command_line("jail_rootfs")
+    # -B: the interpreter's own cache of compiled files is not what is looked at here.
+    lines = tracing.calls_of([python, "-B", *rest], calls.arguments(options, check), dict(os.environ))
+    assert len(lines) > 100, lines
+    assert any('"changed": true' in line or '\\"changed\\": true' in line for line in lines), lines[-20:]
+    return [line for line in lines if touches(line)]
+
+
+def test_every_method_is_asked() -> None:
+    """A new method gets a wish above."""
+    assert set(WISHES) == set(recipes.METHODS)
+
+
+@pytest.mark.parametrize("kind", storage.KINDS)
+@pytest.mark.parametrize("method", WISHES)
+def test_check_mode_touches_nothing(name: str, method: str, kind: str) -> None:
+    """It says what would be done, and every call that it makes only looks."""
+    tracing.needs_strace()
+    wish = {"name": name, "method": method, "storage": kind, **WISHES[method]}
+    assert traced(wish, check=True) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("7 socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, IPPROTO_IP) = 3", True),
+        ("7 socket(AF_INET6, SOCK_DGRAM, IPPROTO_IP) = 3", True),
+        ("7 socket(AF_UNIX, SOCK_DGRAM|SOCK_CLOEXEC, 0) = 3", False),
+        ('7 openat(AT_FDCWD, "/var/lib/x", O_WRONLY|O_CREAT|O_CLOEXEC, 0600) = 3', True),
+        ('7 openat(AT_FDCWD, "/etc/passwd", O_RDONLY|O_CLOEXEC) = 3', False),
+        ('7 renameat2(3, "a", 3, "b", 0) = 0', True),
+        ("7 ioctl(3, TCGETS, 0x7ffc) = -1 ENOTTY (Inappropriate ioctl for device)", False),
+        ("7 ioctl(3, BTRFS_IOC_SNAP_CREATE_V2, {}) = 0", True),
+        ('7 write(1, "x", 1) = 1', False),
+        ('7 write(4, "x", 1) = 1', True),
+        ('7 fsopen("overlay", FSOPEN_CLOEXEC) = 3', True),
+    ],
+)
+def test_what_counts_as_touching(line: str, expected: bool) -> None:
+    """Lines as strace writes them."""
+    assert touches(line) is expected
+
+
+def test_the_trace_shows_what_a_real_run_touches(name: str) -> None:
+    """The control: the same look at a run that is none of check mode finds what it changes."""
+    tracing.needs_strace()
+    found = traced({"name": name, "method": "skeleton", "binaries": ["true"], "trust_group": "traced"}, check=False)
+    seen = {call[1] for call in (re.match(r"\d+ +(\w+)\(", line) for line in found) if call}
+    assert {"mkdir", "rename"} <= {name.replace("at2", "at").removesuffix("at") for name in seen}
+    assert "openat" in seen

@@ -1,0 +1,128 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Killed at every step of making and removing root file systems: the next run converges, and nothing leaks.
+
+A step is a system call by which our process changes anything (:data:`tracing.CHANGING`); they are counted in an
+undisturbed run and then taken one by one. Making a jail is building a template by a method and then making storage of a
+kind, one after the other and apart from each other, so each method and each kind is enumerated by itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ansible_collections.cellblock.jails.plugins.module_utils import layout
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import build, converge, ids, live, rootfs
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import recipes, storage, templates
+from ansible_collections.cellblock.jails.tests.integration.support import sandbox, tracing
+
+SMALL: dict[str, Any] = {"method": "skeleton", "binaries": ["true"]}
+
+
+@pytest.fixture(autouse=True)
+def orphans() -> Iterator[None]:
+    """What a killed process leaves comes to us, so that we see it end."""
+    tracing.needs_strace()
+    process.adopt_orphans(True)
+    yield
+    process.adopt_orphans(False)
+
+
+def converged(name: str, **options: Any) -> None:
+    """What the module does for one jail."""
+    outcome = converge.converge(rootfs.FACET, [{"name": name, **options}], False)[name]
+    if outcome.error:
+        raise AssertionError(outcome.error)
+
+
+def half_made(*places: str) -> list[str]:
+    """What is half made or half removed in our directories."""
+    found = []
+    for place in places:
+        if os.path.isdir(place):
+            found += [os.path.join(place, name) for name in os.listdir(place) if name.startswith(".")]
+    return found
+
+
+def leaked() -> dict[str, list[str]]:
+    """What nothing of ours may leave behind once a run has come to its end."""
+    builds = [name for name in {*ids.names(), *live.hierarchies().names(layout.CGROUP_PARENT)} if ".build" in name]
+    return {
+        "half made": half_made(layout.TEMPLATES, layout.STORAGE),
+        "builds": [name for name in builds if name.endswith(f"-{os.getpid()}")],
+        "mounts": sandbox.mount_points(),
+        "groups": sandbox.groups(),
+    }
+
+
+def reap() -> None:
+    """Wait until all that was started by a killed process has ended."""
+    while True:
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def survives_every_kill(begin: Callable[[], object], finish: Callable[[], object], stride: int = 1) -> int:
+    """Kill ``begin`` at each step; after each, ``finish`` runs and has to find its way; how often it was hit."""
+    before = leaked()
+    hits = 0
+    for number, step in tracing.killed_at_each_step(begin, stride):
+        reap()
+        finish()
+        assert leaked() == before, f"killed at step {number}, {step}"
+        hits += number > 0
+    assert hits
+    print(f"killed at {hits} steps")
+    return hits
+
+
+def test_every_step_of_building_a_template() -> None:
+    """Method ``skeleton``: the next build makes a whole template."""
+    recipe = recipes.parse({**SMALL, "trust_group": "faults"})
+
+    def build_template() -> None:
+        templates.ensure(recipe, build.confine)
+
+    def finish() -> None:
+        build_template()
+        assert os.path.exists(f"{templates.tree(recipes.key(recipe))}/usr/bin/true")
+        templates.remove(recipes.key(recipe))
+
+    survives_every_kill(build_template, finish)
+
+
+@pytest.mark.parametrize("kind", storage.KINDS)
+def test_every_step_of_making_storage(name: str, kind: str) -> None:
+    """Each kind: the next run makes it, the one after has nothing to do."""
+    wish = {**SMALL, "storage": kind}
+    converged(name, **wish)  # the template is there
+
+    def finish() -> None:
+        converged(name, **wish)
+        assert storage.describe(name) is not None
+        converged(name, state="absent")
+
+    finish()
+    survives_every_kill(lambda: converged(name, **wish), finish)
+
+
+@pytest.mark.parametrize("kind", storage.KINDS)
+def test_every_step_of_removing_storage(name: str, kind: str) -> None:
+    """Each kind: the next run removes what is left."""
+    wish = {**SMALL, "storage": kind}
+    converged(name, **wish)
+
+    def finish() -> None:
+        converged(name, state="absent")
+        assert storage.describe(name) is None
+        converged(name, **wish)
+
+    survives_every_kill(lambda: converged(name, state="absent"), finish)
