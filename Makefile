@@ -8,11 +8,11 @@ WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 HOST_PACKAGES := python3-venv debootstrap nftables busybox-static python3-pyroute2 libseccomp2
 # shellcheck is for ansible-test; the others are measured against, or build what attacks from inside a jail.
-TEST_PACKAGES := bubblewrap runc gcc libc6-dev shellcheck strace
+TEST_PACKAGES := bubblewrap runc gcc libc6-dev shellcheck strace btrfs-progs xfsprogs
 
 # The targets below change one host and share one virtual environment: never two at a time.
 .NOTPARALLEL:
-.PHONY: help host-packages test-packages venv lint sanity unit integration test demo demo-clean bench clean
+.PHONY: help host-packages test-packages venv lint sanity unit integration test demo demo-clean bench bench-rootfs clean
 
 help: ## this list (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -59,6 +59,9 @@ demo-clean: venv ## take the demo's jails away again
 
 bench: venv ## measure how long jails take to start (root)
 	$(BIN)/python benchmarks/start.py
+
+bench-rootfs: test-packages venv ## measure what the clones of a template cost, and what they share (root)
+	$(BIN)/python benchmarks/rootfs.py
 
 clean: ## remove what the targets above made in this directory
 	rm -rf $(VENV) .ansible .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output cellblock-jails-*.tar.gz

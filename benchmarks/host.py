@@ -81,7 +81,7 @@ def _apart(folder: str, work: Callable[[str], None], ids_known: bool) -> None:
     except KeyboardInterrupt:
         status = 130
     except JailError as error:
-        print(f"start.py: {error}", file=sys.stderr)
+        print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)
     except BaseException:  # noqa: BLE001 - whatever it is, it ends here: this is a forked child
         traceback.print_exc()
     sys.stdout.flush()
