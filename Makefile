@@ -8,7 +8,16 @@ WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 HOST_PACKAGES := python3-venv debootstrap nftables busybox-static python3-pyroute2 libseccomp2
 # shellcheck is for ansible-test; the others are measured against, or build what attacks from inside a jail.
-TEST_PACKAGES := bubblewrap runc gcc libc6-dev shellcheck strace btrfs-progs xfsprogs
+TEST_PACKAGES := \
+	btrfs-progs \
+	bubblewrap \
+	gcc \
+	libc6-dev \
+	openssl \
+	runc \
+	shellcheck \
+	strace \
+	xfsprogs
 
 # The targets below change one host and share one virtual environment: never two at a time.
 .NOTPARALLEL:
