@@ -51,13 +51,14 @@ def read(listing: BinaryIO, most: int) -> Iterator[Member]:
     """The members in a list.
 
     :param most: how many there may be.
-    :raises ValueError: for more, for a name that no path can have or that leads out, and for what is not a list.
+    :raises OverflowError: for more.
+    :raises ValueError: for a name that no path can have or that leads out, and for what is not a list.
     """
     count = 0
     while line := listing.readline(_LINE_MAX):
         count += 1
         if count > most:
-            raise ValueError(f"has more than {most} members")
+            raise OverflowError
         match = _LINE.match(line)
         if not match or not line.endswith(b"\n"):
             raise ValueError(f"has a member whose name is no path: {shown(line)}")

@@ -24,6 +24,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from ... import layout
 from ...errors import JailError
 from ...kernel import paths
 from .. import bounded, checksums, download, hosttools, intree, members, space, toolbox
@@ -38,6 +39,7 @@ _MEMORY = 1 << 30
 _MESSAGES_MAX = 1 << 20
 _NAME_BYTES = 256  # for each member in a list, on average
 _BLOCK = 512
+_QUOTED = 3
 
 _RATIO = 100
 _ALWAYS = 1 << 30
@@ -151,7 +153,7 @@ def _decompressed(packed: int, place: _Place) -> Iterator[int]:
 def _too_large(size: str, place: _Place) -> JailError:
     return place.refusal(
         f"unpacks to {size}",
-        f"the most is a quarter of what is free below {place.tree}, and of a compressed one {_RATIO} times its size: "
+        f"the most is a quarter of what is free below {layout.LIB}, and of a compressed one {_RATIO} times its size: "
         "free some space there, or decompress the archive beforehand if it is to be trusted",
     )
 
@@ -174,11 +176,20 @@ def _output(place: _Place, command: Sequence[str], tools: Toolbox, source: int, 
             return
         said = [line for line in messages.read().decode(errors="replace").splitlines() if not _HARMLESS.fullmatch(line)]
         if status or said:
-            place.log.note("\n".join(said))
-            program = next(iter(tools.programs))
-            raise place.log.failure(f"the archive cannot be unpacked: {program} ended with status {status}")
+            raise _failure(place, next(iter(tools.programs)), status, said)
         with paths.opened(output.reopen()) as result:
             yield result
+
+
+def _failure(place: _Place, program: str, status: int, said: list[str]) -> Exception:
+    """The error for a program that failed or complained; one that quotes it, unless a full disk was the reason."""
+    place.log.note("\n".join(said))
+    failure = place.log.failure(f"{program} ended with status {status}")
+    if not isinstance(failure, JailError):
+        return failure
+    quoted = " | ".join(members.shown(os.fsencode(line)) for line in said[:_QUOTED])
+    reason = quoted or f"it said nothing; it may have wanted more than {_MEMORY >> 20} MiB of memory"
+    return place.refusal(f"cannot be unpacked: {program} ended with status {status}: {reason}", failure.advice)
 
 
 def _check_end(archive: int, place: _Place) -> None:
@@ -193,12 +204,15 @@ def _check_end(archive: int, place: _Place) -> None:
 def _survey(archive: int, place: _Place) -> tuple[bytes, Omitted]:
     """The leading folder, and what is not unpacked."""
     command = toolbox.command("tar", *_LIST)
-    with _output(place, command, _TAR, archive, place.room.entries * _NAME_BYTES) as listing:
+    most = place.room.entries
+    with _output(place, command, _TAR, archive, most * _NAME_BYTES) as listing:
         if listing is None:
-            raise _too_large(f"more than {place.room.entries} files, or files with very long names", place)
+            raise _too_large(f"more than {most} files, or to fewer with very long names", place)
         try:
             root = members.find_root(_members(listing, place))
             return root, members.omit(_members(listing, place), root)
+        except OverflowError:
+            raise _too_large(f"more than {most} files", place) from None
         except ValueError as error:
             raise place.refusal(str(error)) from None
 
