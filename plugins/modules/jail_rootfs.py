@@ -18,6 +18,7 @@ author:
 version_added: 0.1.0
 requirements:
   - debootstrap, for O(method=debootstrap)
+  - GNU tar, for O(method=archive), and gzip, xz, zstd or bzip2 as the archive needs it
 extends_documentation_fragment:
   - cellblock.jails.attributes
   - cellblock.jails.attributes.idempotent
@@ -33,11 +34,22 @@ options:
     choices: [present, absent]
   method: &method
     description:
+      - V(archive) unpacks a tar archive, uncompressed or by gzip, xz, zstd or bzip2, whatever its name. The root may
+        be in one leading folder. Nothing of it is unpacked on the host; only programs that are confined like a jail
+        read it.
+      - Of an archive is left out what it has in C(/dev), C(/proc), C(/sys) and C(/run), where a jail finds mounts;
+        device nodes elsewhere, which no jail could open (the log names them); and owner and mode of the root directory
+        itself. Host name, machine-id and SSH host keys are no part of any template. Everything else is as it was
+        archived, with owners by number (0 to 65535), extended attributes, capabilities, ACLs, hard links and holes.
+        An archive of which that cannot be said is refused, so is one that is damaged or not whole.
+      - An archive may unpack to a quarter of what is free below C(/var/lib/jails), in bytes and in files, and a
+        compressed one of more than 1 GiB to 100 times its size; to raise that, free some space, or decompress it
+        beforehand.
       - V(debootstrap) installs Debian or a derivative. Packages are verified, and their scripts run confined like a
         jail.
       - V(skeleton) makes a minimal tree of O(binaries) from the host and the libraries that they need.
     type: str
-    choices: [debootstrap, skeleton]
+    choices: [archive, debootstrap, skeleton]
   suite: &suite
     description: The suite, such as V(bookworm). Needed by O(method=debootstrap).
     type: str
@@ -73,6 +85,23 @@ options:
       O(method=skeleton).
     type: list
     elements: str
+  path: &path
+    description:
+      - A file on the host with the archive, for O(method=archive); or give O(url). It is read when the root file system
+        is made and when O(checksum) is left out, never again.
+    type: path
+  url: &url
+    description:
+      - Where to download the archive from, by http or https; for O(method=archive). O(checksum) is needed with it.
+        Proxies are those of the environment, such as C(https_proxy). What was downloaded and verified stays in
+        C(/var/lib/jails/cache/downloads), where it can be removed.
+    type: str
+  checksum: &checksum
+    description:
+      - The checksum of the archive as it lies there, V(sha256:) or V(sha512:) and its hexadecimal digits. A file with
+        another is not looked into. It says which template this is, wherever the archive comes from.
+      - It may be left out for O(path). It is found by reading the file then, in check mode too, and holds from then on.
+    type: str
   trust_group: &trust_group
     description:
       - Jails share the files of a template in memory as on disk. A template is shared only within a trust group;
@@ -106,6 +135,9 @@ options:
       keyring: *keyring
       arch: *arch
       binaries: *binaries
+      path: *path
+      url: *url
+      checksum: *checksum
       trust_group: *trust_group
       storage: *storage
 """
@@ -122,6 +154,19 @@ EXAMPLES = r"""
     name: box
     method: skeleton
     binaries: [busybox]
+
+- name: A jail of an image that somebody else has made
+  cellblock.jails.jail_rootfs:
+    name: dns1
+    method: archive
+    url: https://images.example/alpine-minirootfs-3.22.0-x86_64.tar.gz
+    checksum: "sha256:{{ minirootfs_sha256 }}"
+
+- name: A jail of a tree that was archived on another host
+  cellblock.jails.jail_rootfs:
+    name: moved
+    method: archive
+    path: /root/moved.tar.zst
 """
 
 RETURN = r"""

@@ -25,7 +25,8 @@ def confine(tree: str, job: Job) -> int:
 
 
 def run(root: Layers, job: Job) -> int:
-    """Run a program as root of a throw-away jail, confined like any, without network and limits of its own.
+    """Run a program as root of a throw-away jail, confined like any, without network and with no limits of its own but
+    that of memory.
 
     :param root: the layers of its tree, with owners 0..65535; what the program writes goes there.
     :returns: its exit status as a shell counts it. When we are killed, it and all that it started are.
@@ -36,7 +37,7 @@ def run(root: Layers, job: Job) -> int:
         tools = None if job.tools is None else stack.enter_context(toolbox.packed(job.tools))
         try:
             group = live.group_of(name)
-            start.limit(group, {})
+            start.limit(group, {} if job.memory_max is None else {"memory_max": job.memory_max})
             plan = Plan(
                 hostname="build",
                 argv=job.command,

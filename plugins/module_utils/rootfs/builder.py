@@ -20,6 +20,7 @@ class Job(NamedTuple):
     :param output: the descriptor for its standard output, ``errors`` for its standard error, ``input`` for its
         standard input (``None``: nothing to read).
     :param tools: what it finds at :data:`.toolbox.PLACE` beside the tree.
+    :param memory_max: bytes of memory that it may use with all that it starts; ``None``: as any jail.
     """
 
     command: Sequence[str]
@@ -27,6 +28,7 @@ class Job(NamedTuple):
     errors: int
     input: int | None = None
     tools: Toolbox | None = None
+    memory_max: int | None = None
 
 
 Confine = Callable[[str, Job], int]

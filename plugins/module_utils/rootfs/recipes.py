@@ -25,6 +25,9 @@ Recipe = dict[str, Any]
 VARIANTS = ("minbase", "buildd", "standard")
 """What debootstrap(8) installs; ``standard`` is the default of debootstrap itself, which has no name there."""
 
+PLACES = ("path", "url")
+"""Where an archive is to be had. What is in it is said by its ``checksum``, wherever it comes from."""
+
 _SUITE = re.compile(r"[a-z][a-z0-9.+~-]*")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")  # Debian Policy 5.6.7
 _COMPONENT = re.compile(r"[a-z][a-z0-9/-]*")
@@ -35,6 +38,10 @@ _PATH = re.compile(r"/(?!/)[!-~]+")
 # debootstrap is a shell script and expands mirrors unquoted: none of the shell's characters, and none of a URL's that
 # a mirror has no use for. No "@": a password would end up in every jail's sources.list.
 MIRROR = re.compile(r"(https?://[A-Za-z0-9.\[\]:_-]+(/[A-Za-z0-9._~+:,=%/-]*)?|file:///[A-Za-z0-9._~+:,=%/-]+)")
+
+# It is given to no shell and to no program: any URL but one with a password, which would end up in a log.
+_URL = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]*)?")
+_CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 _Reader = Callable[[Any], Any]
 _TextReader = Callable[[Any], Optional[str]]
@@ -60,6 +67,8 @@ def parse(options: Mapping[str, Any]) -> Recipe:
             recipe[name] = read(given.get(name))
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
+    if recipe.get("path") and recipe.get("url"):
+        raise ValueError("url: path says already where the archive is, leave one of them out")
     both = sorted(set(recipe.get("packages", [])) & set(recipe.get("exclude", [])))
     if both:
         raise ValueError(f"exclude: {both[0]} is in packages too, take it out of one of them")
@@ -71,7 +80,8 @@ def key(recipe: Recipe) -> str:
 
     It is a safe file name: lower case letters, digits and ``.+~-``, and it begins with a letter.
     """
-    canonical = json.dumps(recipe, sort_keys=True, separators=(",", ":")).encode()
+    content = {name: value for name, value in recipe.items() if name not in PLACES}
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
     words = [recipe["method"], recipe.get("suite"), hashlib.sha256(canonical).hexdigest()[:16]]
     return "-".join(word for word in words if word)
 
@@ -147,11 +157,36 @@ def _binary(value: Any) -> str | None:
     return _text(_PROGRAM, "a program's name or absolute path")(value)
 
 
+def host_path(value: Any) -> str:
+    """The canonical form of option ``path``, which is read before there is a recipe.
+
+    :raises ValueError: as :func:`parse` does.
+    """
+    try:
+        return str(_needed(_path, "it is empty")(value))
+    except ValueError as error:
+        raise ValueError(f"path: {error}") from None
+
+
+def _checksum(value: Any) -> str | None:
+    small = value.lower() if isinstance(value, str) else value
+    return _text(_CHECKSUM, "a checksum: sha256: or sha512: and its hexadecimal digits")(small)
+
+
 _PACKAGES = _set(_text(_PACKAGE, "a package name such as nginx-light (a version or architecture cannot be chosen)"))
 _TRUST_GROUP = _text(_GROUP, "a name of 1 to 32 lower case letters, digits, _ and -", "default")
 
 # The number goes up when a builder comes to make something else of the same recipe: templates are built anew then.
 _METHODS: Mapping[str, tuple[int, Mapping[str, _Reader]]] = {
+    "archive": (
+        1,
+        {
+            "path": _path,
+            "url": _text(_URL, "a URL such as https://images.example/root.tar.xz, without user or password"),
+            "checksum": _needed(_checksum, "method archive needs one with url, such as sha256:0123..., all 64 digits"),
+            "trust_group": _TRUST_GROUP,
+        },
+    ),
     "debootstrap": (
         1,
         {

@@ -32,6 +32,22 @@ class _Filesystem(NamedTuple):
         return min(mebibytes, self.inodes_free) if self.inodes_all else mebibytes
 
 
+class Room(NamedTuple):
+    """What one thing of unknown size may take: bytes, and files of any kind."""
+
+    bytes: int
+    entries: int
+
+
+def room(directory: str) -> Room:
+    """A quarter of what is free in the file system of a directory, so that nothing that is unpacked there twice (once
+    as a whole, once as files) takes more than half. Each file counts as a block at least."""
+    facts = os.statvfs(directory)
+    size = facts.f_bavail * facts.f_frsize // 4
+    entries = size // facts.f_frsize
+    return Room(size, min(entries, facts.f_favail // 4) if facts.f_files else entries)
+
+
 def full_disk(purpose: str, error: OSError) -> JailError:
     """The error for an ``ENOSPC`` or ``EDQUOT``: names the fullest of our file systems. Ask before clearing up."""
     places = {path for path in (layout.LIB, layout.TEMPLATES, layout.STORAGE) if os.path.isdir(path)}

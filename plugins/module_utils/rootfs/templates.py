@@ -21,9 +21,13 @@ from .. import files, layout
 from ..errors import JailError
 from . import buildlog, recipes, records, space, staging
 from .builder import Builder, Confine
-from .methods import debootstrap, skeleton
+from .methods import archive, debootstrap, skeleton
 
-_BUILDERS: Mapping[str, Builder] = {"debootstrap": debootstrap.build, "skeleton": skeleton.build}
+_BUILDERS: Mapping[str, Builder] = {
+    "archive": archive.build,
+    "debootstrap": debootstrap.build,
+    "skeleton": skeleton.build,
+}
 _LOCK = "template-"
 _FILE = "template.json"
 

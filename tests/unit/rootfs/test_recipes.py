@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import recipes
 
 Options = dict[str, Any]
+SUM = {"checksum": "sha256:" + "0" * 64}
 SAFE_FILE_NAME = re.compile(r"[a-z][a-z0-9.+~-]*")
 
 suites = st.from_regex(r"[a-z][a-z0-9.+~-]{0,15}", fullmatch=True)
@@ -45,7 +46,16 @@ skeletons = st.fixed_dictionaries(
         "trust_group": groups,
     },
 )
-wishes = st.one_of(debootstraps, skeletons)
+checksums = st.one_of(
+    st.from_regex(r"sha256:[0-9a-fA-F]{64}", fullmatch=True), st.from_regex(r"SHA512:[0-9a-f]{128}", fullmatch=True)
+)
+places = st.sampled_from([{"path": "/srv/root.tar"}, {"url": "https://images.example/root.tar.xz?size=1&name=a@b"}, {}])
+archives = st.builds(
+    lambda place, options: {"method": "archive", **place, **options},
+    places,
+    st.fixed_dictionaries({"checksum": checksums}, optional={"trust_group": groups}),
+)
+wishes = st.one_of(archives, debootstraps, skeletons)
 anything = st.one_of(st.none(), st.booleans(), st.integers(), st.text(), st.lists(st.text()), st.binary())
 
 
@@ -73,7 +83,16 @@ def test_order_repetition_and_defaults_do_not_matter(options: Options, random: R
 @given(wishes, wishes)
 def test_keys_differ_exactly_when_recipes_do(one: Options, other: Options) -> None:
     first, second = recipes.parse(one), recipes.parse(other)
-    assert (recipes.key(first) == recipes.key(second)) == (first == second)
+    content = [{**recipe, "path": None, "url": None} for recipe in (first, second)]
+    assert (recipes.key(first) == recipes.key(second)) == (content[0] == content[1])
+
+
+@given(archives, places)
+def test_an_archive_is_the_same_wherever_it_lies(options: Options, place: Options) -> None:
+    elsewhere = {"method": "archive", **place, "checksum": options["checksum"].upper().replace("SHA", "sha")}
+    if "trust_group" in options:
+        elsewhere["trust_group"] = options["trust_group"]
+    assert recipes.key(recipes.parse(elsewhere)) == recipes.key(recipes.parse(options))
 
 
 @given(wishes, groups, groups)
@@ -84,7 +103,12 @@ def test_trust_groups_share_nothing(options: Options, one: str, other: str) -> N
 
 
 @given(
-    st.dictionaries(st.sampled_from([*recipes.parse({"method": "skeleton"}), "suite", "mirror", "packages"]), anything)
+    st.dictionaries(
+        st.sampled_from(
+            [*recipes.parse({"method": "skeleton"}), "suite", "mirror", "packages", "path", "url", "checksum"]
+        ),
+        anything,
+    )
 )
 def test_bad_input_is_a_sentence_that_names_the_option(options: Options) -> None:
     said = "fine: it was accepted"
@@ -118,8 +142,8 @@ def test_what_is_accepted_can_stand_on_a_command_line(options: Options, name: st
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({}, "method: must be one of debootstrap, skeleton"),
-        ({"method": "rpm"}, "method: must be one of debootstrap, skeleton, not 'rpm'"),
+        ({}, "method: must be one of archive, debootstrap, skeleton"),
+        ({"method": "rpm"}, "method: must be one of archive, debootstrap, skeleton, not 'rpm'"),
         ({"method": ["debootstrap"]}, "method: must be one of"),
         ({"method": "debootstrap"}, "suite: method debootstrap needs one, such as bookworm"),
         ({"method": "debootstrap", "suite": "bookworm\n"}, "suite: 'bookworm\\n' is not a suite"),
@@ -144,6 +168,18 @@ def test_what_is_accepted_can_stand_on_a_command_line(options: Options, name: st
         ({"method": "skeleton", "binaries": ["bin/sh"]}, "binaries: 'bin/sh' is not a program's name or absolute path"),
         ({"method": "skeleton", "binaries": ["/bin/../sh"]}, "which is /sh"),
         ({"method": "skeleton", "binaries": ["//bin/sh"]}, "is not an absolute path"),
+        ({"method": "archive", "path": "/x"}, "checksum: method archive needs one with url"),
+        ({"method": "archive", "path": "x", **SUM}, "path: 'x' is not an absolute path"),
+        ({"method": "archive", "path": "/x", "url": "http://x/", **SUM}, "url: path says already where the archive is"),
+        ({"method": "archive", "url": "ftp://x/", **SUM}, "url: 'ftp://x/' is not a URL"),
+        ({"method": "archive", "url": "file:///etc/passwd", **SUM}, "is not a URL"),
+        ({"method": "archive", "url": "http://me:secret@x/", **SUM}, "without user or password"),
+        ({"method": "archive", "url": "http://x/ HTTP/1.0\r\nX: y", **SUM}, "is not a URL"),
+        ({"method": "archive", "url": "http://x/", "checksum": "md5:" + "0" * 32}, "checksum: 'md5:"),
+        ({"method": "archive", "url": "http://x/", "checksum": "sha256:" + "0" * 63}, "is not a checksum"),
+        ({"method": "archive", "url": "http://x/", "checksum": "sha256:" + "g" * 64}, "is not a checksum"),
+        ({"method": "archive", "url": "http://x/", "checksum": "0" * 64}, "is not a checksum"),
+        ({"method": "archive", "suite": "sid", **SUM}, "suite: means nothing to method archive"),
         ({"method": "skeleton", "trust_group": ""}, "trust_group: '' is not a name"),
         (
             {"method": "debootstrap", "suite": "sid", "packages": ["vim"], "exclude": ["vim"]},
