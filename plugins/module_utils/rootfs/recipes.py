@@ -153,7 +153,7 @@ _TRUST_GROUP = _text(_GROUP, "a name of 1 to 32 lower case letters, digits, _ an
 # The number goes up when a builder comes to make something else of the same recipe: templates are built anew then.
 _METHODS: Mapping[str, tuple[int, Mapping[str, _Reader]]] = {
     "debootstrap": (
-        1,
+        2,
         {
             "suite": _needed(
                 _text(_SUITE, "a suite such as bookworm"), "method debootstrap needs one, such as bookworm"
@@ -168,7 +168,7 @@ _METHODS: Mapping[str, tuple[int, Mapping[str, _Reader]]] = {
             "trust_group": _TRUST_GROUP,
         },
     ),
-    "skeleton": (1, {"binaries": _set(_binary), "trust_group": _TRUST_GROUP}),
+    "skeleton": (2, {"binaries": _set(_binary), "trust_group": _TRUST_GROUP}),
 }
 
 METHODS = tuple(_METHODS)
