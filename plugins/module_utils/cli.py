@@ -20,6 +20,7 @@ from .jail import enter, live, names, policy, store
 from .kernel import process
 
 _COLUMNS = ("NAME", "STATUS", "PID", "PROCESSES", "MEMORY", "ADDRESSES", "TEMPLATE")
+_TEMPLATE_COLUMNS = ("KEY", "METHOD", "RELEASE", "BUILT", "AGE", "SIZE", "GROUP", "JAILS")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,14 +78,51 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument(
         "command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="the command and its arguments"
     )
+    _add_template_verbs(verbs.add_parser("template", help="list and remove templates"))
+    _add_prune_options(verb("prune", _prune, "remove what nobody needs, and say what that was"))
+    renewing = verb("renew", _renew, "have a stopped jail start next with a new machine id and new SSH host keys")
+    renewing.add_argument("name", type=_name)
     verb("purge", _purge, "remove unused templates, caches and this command; refuses while there is a jail")
     return parser
+
+
+def _add_template_verbs(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    listing = verbs.add_parser("ls", help="list the templates of this host")
+    listing.add_argument("--json", action="store_true", help="print JSON with all that is known")
+    listing.set_defaults(run=_template_ls)
+    removing = verbs.add_parser("rm", help="remove a template; refuses while a jail is nothing without it")
+    removing.add_argument("key", nargs="+", type=_key)
+    removing.set_defaults(run=_template_rm)
+
+
+def _add_prune_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--templates", action="store_true", help="templates that no jail came from")
+    parser.add_argument("--cache", action="store_true", help="what builders keep of their downloads")
+    parser.add_argument("--older-than", type=_age, default=0, metavar="AGE", help="only what is older, such as 7d")
+    parser.add_argument("--keep-newest", action="store_true", help="not the newest template of a recipe")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
 
 
 def _name(text: str) -> str:
     try:
         return names.check(text)
     except JailError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _key(text: str) -> str:
+    if not text or text.startswith(".") or "/" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not the key of a template; jail template ls has them")
+    return text
+
+
+def _age(text: str) -> int:
+    from .jail import ages
+
+    try:
+        return ages.parse(text)
+    except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
@@ -111,12 +149,19 @@ def _ls(options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
         return 0
-    rows = [_COLUMNS, *(_row(name, jail) for name, jail in found.items())]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    _print_table([_COLUMNS, *(_row(name, jail) for name, jail in found.items())])
+    return 0
+
+
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths))
         sys.stdout.write(f"{line.rstrip()}\n")
-    return 0
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / (1 << 20):.1f}M"
 
 
 def _row(name: str, jail: dict[str, Any]) -> tuple[str, ...]:
@@ -128,7 +173,7 @@ def _row(name: str, jail: dict[str, Any]) -> tuple[str, ...]:
         jail["status"],
         str(jail["pid"] or "-"),
         str(usage.get("processes", "-")),
-        f"{memory / (1 << 20):.1f}M" if memory is not None else "-",
+        _mebibytes(memory) if memory is not None else "-",
         ",".join(addresses) or "-",
         (jail["rootfs"] or {}).get("template", "-"),
     )
@@ -200,6 +245,67 @@ def _log(options: argparse.Namespace) -> int:
     if sys.stdout.isatty():
         lines = [console.harmless(line).encode() for line in lines]
     sys.stdout.buffer.write(b"".join(lines))
+    return 0
+
+
+def _template_ls(options: argparse.Namespace) -> int:
+    from .jail import info
+
+    found = info.gather_templates()
+    if options.json:
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+    else:
+        _print_table([_TEMPLATE_COLUMNS, *(_template_row(key, template) for key, template in found.items())])
+    return 0
+
+
+def _template_row(key: str, template: dict[str, Any]) -> tuple[str, ...]:
+    from .jail import ages
+
+    return (
+        key,
+        template["method"],
+        template["release"] or "-",
+        template["built"],
+        ages.show(template["age"]),
+        _mebibytes(template["size"]),
+        template["trust_group"],
+        ",".join(template["jails"]) or "-",
+    )
+
+
+def _template_rm(options: argparse.Namespace) -> int:
+    from .rootfs import templates
+
+    for key in options.key:
+        if not templates.exists(key):
+            raise JailError(f"there is no template {key}", advice="jail template ls has them all")
+        templates.remove(key)
+    return 0
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from .rootfs import prune
+
+    if not options.templates and not options.cache:
+        raise JailError("nothing was chosen", advice="say --templates, --cache, or both")
+    wish = prune.Wish(options.templates, options.cache, options.older_than, options.keep_newest)
+    items = prune.find(wish) if options.dry_run else prune.remove(wish)
+    for item in items:
+        sys.stdout.write(f"{item.kind} {item.name} {_mebibytes(item.bytes)}\n")
+    done = "would be free" if options.dry_run else "freed"
+    sys.stdout.write(f"{_mebibytes(sum(item.bytes for item in items))} {done}\n")
+    return 0
+
+
+def _renew(options: argparse.Namespace) -> int:
+    from .jail import identity
+
+    live.expect_known(options.name)
+    with store.locked(options.name):
+        if live.find(options.name) is not None:
+            raise JailError("it runs", advice=f"stop it first: jail stop {options.name}")
+        identity.renew(options.name)
     return 0
 
 

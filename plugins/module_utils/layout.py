@@ -50,6 +50,11 @@ def template(key: str) -> str:
     return os.path.join(TEMPLATES, key)
 
 
+def downloads(name: str) -> str:
+    """The directory of what builders keep of their downloads; ``name`` says whose."""
+    return os.path.join(LIB, "cache", name)
+
+
 def running(name: str) -> str:
     """The directory of a running jail's bookkeeping."""
     return os.path.join(RUN, name)

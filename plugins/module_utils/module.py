@@ -14,10 +14,11 @@ from ansible.module_utils.basic import AnsibleModule
 
 from . import runtime
 from .errors import JailError
-from .jail import info
+from .jail import ages, info
 from .jail.converge import Outcome, converge
 from .jail.facet import Facet
 from .jail.plan import Action
+from .rootfs import prune
 
 
 def run(facet: Facet) -> None:
@@ -38,7 +39,7 @@ def run_info() -> None:
             "gather": {
                 "type": "list",
                 "elements": "str",
-                "choices": list(info.PARTS),
+                "choices": [*info.PARTS, info.TEMPLATES],
                 "default": [part for part in info.PARTS if part != "size"],
             },
         },
@@ -46,11 +47,43 @@ def run_info() -> None:
     )
     known = info.names()
     wanted = known if module.params["name"] is None else module.params["name"]
+    parts = module.params["gather"]
     try:
-        found = {name: info.gather(name, module.params["gather"]) for name in wanted if name in known}
+        found = {"jails": {name: info.gather(name, parts) for name in wanted if name in known}}
+        if info.TEMPLATES in parts:
+            found["templates"] = info.gather_templates()
     except (JailError, OSError) as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, jails=found)
+    module.exit_json(changed=False, **found)
+
+
+def run_prune() -> None:
+    """Be ``jail_prune``."""
+    module = AnsibleModule(
+        argument_spec={
+            "templates": {"type": "bool"},
+            "cache": {"type": "bool"},
+            "older_than": {"type": "str", "default": "0s"},
+            "keep_newest": {"type": "bool", "default": False},
+        },
+        required_one_of=[("templates", "cache")],
+        supports_check_mode=True,
+    )
+    try:
+        age = ages.parse(module.params["older_than"])
+    except ValueError as error:
+        module.fail_json(msg=f"older_than: {error}")
+    wish = prune.Wish(bool(module.params["templates"]), bool(module.params["cache"]), age, module.params["keep_newest"])
+    try:
+        items = prune.find(wish) if module.check_mode else prune.remove(wish)
+    except (JailError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(
+        changed=bool(items),
+        removed=[item._asdict() for item in items],
+        bytes_freed=sum(item.bytes for item in items),
+        diff={"before": "".join(f"{item.kind} {item.name}\n" for item in items), "after": ""},
+    )
 
 
 def argument_spec(facet: Facet, name: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from .. import layout
@@ -137,21 +137,3 @@ def _mask(filesystem: int, names: Sequence[str], devices: int) -> None:
                 if os.fstat(cover).st_rdev != os.makedev(*policy.DEVICES["null"]):
                     raise OSError(errno.EINVAL, "the cover of a masked file is not the null device", name)
             mounts.attach(cover, target)
-
-
-def write_files(root: int, files: Mapping[str, str]) -> None:
-    """Write the jail's identity files (absolute path: text), as the jail's root and in-root."""
-    for path, text in files.items():
-        try:
-            os.close(paths.make_directory(root, os.path.dirname(path)))
-            if _differs(root, path, text):
-                paths.write_file(root, path, text.encode())
-        except OSError as error:
-            raise OSError(error.errno, f"{path} cannot be written: {error.strerror}") from error
-
-
-def _differs(root: int, path: str, text: str) -> bool:
-    try:
-        return paths.read_file(root, path) != text.encode()
-    except OSError:
-        return True  # missing, or something that we put a file in the place of

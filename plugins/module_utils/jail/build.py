@@ -46,7 +46,7 @@ def run(root: Layers, job: Job) -> int:
                 first_id=ids.first_id(ids.allocate(name)),
                 group=group,
                 streams=Streams(job.input, job.output, job.errors),
-                files={},
+                preparation=None,
                 tools=tools,
                 tied=True,
             )

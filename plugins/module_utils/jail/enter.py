@@ -83,7 +83,8 @@ def call(running: Running, function: Callable[[int], Any]) -> Any:
     directory.
 
     For reading and writing the jail's own files and names: whatever its tree holds, it holds only against itself.
-    What the function returns must be JSON-able; its :class:`OSError` comes back as one.
+    What the function returns must be JSON-able; its :class:`OSError` comes back as one, and so its
+    :class:`JailError`.
     """
     target = _open(running)
     reading, writing = os.pipe()
@@ -99,6 +100,8 @@ def call(running: Running, function: Callable[[int], Any]) -> Any:
                     json.dump({"value": function(root)}, answers)
             except OSError as error:
                 json.dump({"errno": error.errno, "error": error.strerror, "path": error.filename}, answers)
+            except JailError as error:
+                json.dump({"refusal": [error.args[0], error.option, error.advice]}, answers)
 
     try:
         child = process.fork(inside)
@@ -108,9 +111,12 @@ def call(running: Running, function: Callable[[int], Any]) -> Any:
         process.wait(child)
     finally:
         os.close(target)
-    answer = json.loads(text) if text else {"errno": 0, "error": "the process sent into the jail died"}
+    answer: dict[str, Any] = json.loads(text) if text else {"errno": 0, "error": "the process sent into the jail died"}
     if "error" in answer:
         raise OSError(answer["errno"], answer["error"], answer.get("path"))
+    if "refusal" in answer:
+        what, option, advice = answer["refusal"]
+        raise JailError(what, option, advice)
     return answer["value"]
 
 

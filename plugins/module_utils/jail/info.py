@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import layout
-from ..rootfs import storage
+from ..rootfs import generations, records, storage, templates
 from . import ids, limits, live, network, rootfs, state, store
 from .facet import Facet, read_live
 from .live import Running
 
 PARTS = ("limits", "net", "rootfs", "state", "usage", "size")
-"""What can be gathered; ``size`` walks the jail's files."""
+"""What can be gathered of a jail; ``size`` walks the jail's files."""
+
+TEMPLATES = "templates"
+"""What can be gathered of the host besides: :func:`gather_templates`."""
 
 _FACETS: dict[str, Facet] = {"limits": limits.FACET, "net": network.FACET, "state": state.FACET}
 
@@ -42,12 +45,34 @@ def gather(name: str, parts: Sequence[str]) -> dict[str, Any]:
         if part in _FACETS:
             found[part] = _options(_FACETS[part], name, running)
         elif part == "rootfs":
-            found[part] = _rootfs(name)
+            found[part] = _rootfs(name, running)
         elif part == "usage":
             found[part] = _usage(running) if running else None
         elif part == "size":
             found[part] = storage.bytes_used(name)
     return found
+
+
+def gather_templates() -> dict[str, dict[str, Any]]:
+    """The templates of this host, by key. ``age`` is in seconds, ``size`` in bytes on disk as it was built; ``jails``
+    are those that came from it."""
+    found = {key: described for key in templates.names() if (described := templates.describe(key)) is not None}
+    return {key: _template(key, described) for key, described in found.items()}
+
+
+def _template(key: str, described: Mapping[str, Any]) -> dict[str, Any]:
+    recipe = described["recipe"]
+    return {
+        "method": recipe["method"],
+        "release": recipe.get("suite") or recipe.get("release"),
+        "trust_group": recipe["trust_group"],
+        "recipe": recipe,
+        "generation": generations.number(key),
+        "built": described["built"],
+        "age": round(time.time() - templates.built_at(described)),
+        "size": described["bytes"],
+        "jails": records.users(key),
+    }
 
 
 def _options(facet: Facet, name: str, running: Running | None) -> dict[str, Any]:
@@ -58,14 +83,17 @@ def _options(facet: Facet, name: str, running: Running | None) -> dict[str, Any]
     return {option.name: option.show(values[option.name]) for option in facet.options}
 
 
-def _rootfs(name: str) -> dict[str, Any] | None:
-    """The options that were said at its making, with the template that came of them."""
+def _rootfs(name: str, running: Running | None) -> dict[str, Any] | None:
+    """The options that were said of it, with the template that came of them."""
     stored = storage.describe(name)
     if stored is None:
         return None
     recorded = store.read(name, "rootfs")
     said = {option.name: recorded[option.name] for option in rootfs.OPTIONS if recorded.get(option.name)}
-    return {**said, "storage": stored.kind, "template": stored.template}
+    if running:
+        said.update(read_live(rootfs.FACET, running, list(said)))
+    shown = {option.name: option.show(said[option.name]) for option in rootfs.OPTIONS if option.name in said}
+    return {**shown, "storage": stored.kind, "template": stored.template}
 
 
 def _usage(running: Running) -> dict[str, Any]:

@@ -40,11 +40,28 @@ class Streams(NamedTuple):
     errors: int
 
 
+class Preparation(NamedTuple):
+    """What a start does in the tree before its first program runs.
+
+    What makes a start impossible is raised. What a jail can run without is a *problem*: a sentence to tell.
+
+    :param prepare: called as the jail's root with a descriptor of its root directory, in its UTS namespace, whose name
+        is set; gives the names of the things that only the host can make, and problems.
+    :param make: called on the host with these names, if there are any; JSON-able things by name.
+    :param place: called like ``prepare``, with the things; gives problems.
+    """
+
+    prepare: Callable[[int], tuple[Sequence[str], Sequence[str]]]
+    make: Callable[[Sequence[str]], Mapping[str, Any]]
+    place: Callable[[int, Mapping[str, Any]], Sequence[str]]
+
+
 class Plan(NamedTuple):
     """All that a start needs.
 
     :param layers: of its root; the mounts are used up.
     :param first_id: the host id of user 0, or ``None`` for the host's own user namespace.
+    :param preparation: of the tree, or ``None`` where it is used as it is.
     :param tools: a mount of :func:`toolbox.packed` to be found at :data:`toolbox.PLACE`, or ``None``.
     :param tied: whether the jail ends with the launcher.
     """
@@ -56,17 +73,19 @@ class Plan(NamedTuple):
     first_id: int | None
     group: Group
     streams: Streams
-    files: Mapping[str, str]
+    preparation: Preparation | None
     tools: int | None
     tied: bool
 
 
 class Started(NamedTuple):
-    """A pid 1 that runs, by pid, start time (:func:`pidfd.start_time`) and pidfd."""
+    """A pid 1 that runs, by pid, start time (:func:`pidfd.start_time`) and pidfd; and the problems of its tree's
+    preparation."""
 
     pid: int
     start_time: int
     pidfd: int
+    problems: Sequence[str]
 
 
 def launch(plan: Plan, before_go: Callable[[int, int], None]) -> Started:
@@ -97,10 +116,10 @@ def launch(plan: Plan, before_go: Callable[[int, int], None]) -> Started:
                     if pidfd.wait_for_end(handle, _LAST_WORDS_SECONDS):
                         _expect(ours)  # why pid 1 ended is the reason, and all else follows from it
                     raise
-                _expect(ours)
+                problems = _await_root(plan, ours)
                 ours.send({})
                 _expect_exec(ours)
-                return Started(pid, started, handle)
+                return Started(pid, started, handle, problems)
     finally:
         ours.close()
         process.adopt_orphans(False)
@@ -139,6 +158,21 @@ def _expect(ours: Channel) -> tuple[dict[str, Any], list[int]]:
     if "error" in message:
         raise JailError(f"starting failed: {message['error']}", advice=message.get("advice"))
     return message, descriptors
+
+
+def _await_root(plan: Plan, ours: Channel) -> Sequence[str]:
+    """Wait until pid 1 has built its root, and make for its tree what only the host can make. Gives problems."""
+    problems = []
+    message, _descriptors = _expect(ours)
+    if plan.preparation is not None and "wanted" in message:
+        made: Mapping[str, Any] = {}
+        try:
+            made = plan.preparation.make(message["wanted"])
+        except (JailError, OSError) as error:
+            problems.append(str(error))
+        ours.send({"made": made})
+        message, _descriptors = _expect(ours)
+    return [*problems, *message["problems"]]
 
 
 def _expect_exec(ours: Channel) -> None:
@@ -223,12 +257,12 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
         tree = assemble.Tree(**dict(zip(message["mounts"], sent)))
         root = assemble.root_of(tree)
         assemble.furnish(root, tree)
-        assemble.write_files(root, plan.files)
         namespaces.set_hostname(plan.hostname)
+        problems = _prepare_tree(plan.preparation, root, theirs)
         if plan.streams.input is None:
             os.dup2(os.open("null", os.O_RDWR, dir_fd=tree.devices), 0)
         mounts.pivot_into(root)
-        theirs.send({})
+        theirs.send({"problems": problems})
         try:
             theirs.receive()
         except EOFError:
@@ -240,6 +274,17 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
         process.close_all_but([0, 1, 2, theirs.fileno()])
         confinement.apply(prepared)
         raise confinement.execute(plan.argv, dict(plan.environment))
+
+
+def _prepare_tree(preparation: Preparation | None, root: int, theirs: Channel) -> Sequence[str]:
+    if preparation is None:
+        return []
+    wanted, problems = preparation.prepare(root)
+    if not wanted:
+        return problems
+    theirs.send({"wanted": wanted})
+    message, _descriptors = theirs.receive()
+    return [*problems, *preparation.place(root, message["made"])]
 
 
 @contextlib.contextmanager
@@ -254,6 +299,8 @@ def _reported(theirs: Channel) -> Iterator[None]:
 def _report(theirs: Channel, error: BaseException) -> NoReturn:
     name = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
     text = f"{error.strerror}{name}" if isinstance(error, OSError) and error.strerror else f"{error!r}"
+    if isinstance(error, JailError):
+        text = str(error)
     with contextlib.suppress(OSError):  # the launcher may be gone
         theirs.send({"error": text})
     os._exit(1)

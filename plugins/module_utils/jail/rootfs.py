@@ -1,24 +1,27 @@
 # Copyright: (c) 2026, cellblock.jails contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options of ``jail_rootfs``: from which template a jail is cloned, and how."""
+"""The options of ``jail_rootfs``: from which template a jail is cloned and how, and what in its tree is its own."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from ..errors import JailError
 from ..rootfs import checksums, recipes, storage, templates
-from . import build, store
-from .facet import Facet, Values, all_well, no_conflicts
+from . import ages, build, identity, store
+from .facet import Facet, Values, all_well, no_conflicts, parse_each
 from .options import Option
 from .plan import CREATE, REMOVE, Action, Request, plan_rootfs
 
 _STORAGE = "storage"
 _ARCHIVE = "archive"
+_BEGAN = time.time()
+"""What was built since then is new enough for every jail of this run."""
 
-OPTIONS = (
+_RECIPE = (
     Option("method", choices=recipes.METHODS, fixed=True),
     Option("suite", fixed=True),
     Option("mirror", fixed=True),
@@ -33,26 +36,37 @@ OPTIONS = (
     Option("url", once=True),
     Option("checksum", fixed=True),
     Option("trust_group", fixed=True),
-    Option(_STORAGE, choices=storage.KINDS, fixed=True),
 )
+
+OPTIONS = (
+    *_RECIPE,
+    Option("refresh", parse=ages.parse, once=True),
+    Option(_STORAGE, choices=storage.KINDS, fixed=True),
+    *identity.OPTIONS,
+)
+
+_parse_others = parse_each([option for option in OPTIONS if option not in _RECIPE and option.name != _STORAGE])
 
 
 def _parse(given: Values, recorded: Values) -> dict[str, Any]:
-    """All values of the recipe, so that two ways of writing one recipe compare equal; nothing when nothing was
-    given."""
-    said = {option.name: given[option.name] for option in OPTIONS if given.get(option.name) is not None}
-    if not recorded and given.get("state") == "absent":
+    """All values of the recipe, so that two ways of writing one recipe compare equal, and the others as given; nothing
+    when nothing was given."""
+    others = _parse_others(given, recorded)
+    made_of = [option.name for option in _RECIPE] + [_STORAGE]
+    said = {name: given[name] for name in made_of if given.get(name) is not None}
+    before = {name: recorded[name] for name in made_of if name in recorded}
+    if not before and given.get("state") == "absent":
         return {}
-    whole = {**recorded, **said}
+    whole = {**before, **said}
     kind = whole.pop(_STORAGE, storage.KINDS[0])
     try:
-        if whole.get("method") == _ARCHIVE and not recorded:
+        if whole.get("method") == _ARCHIVE and not before:
             whole["checksum"] = _identity(whole)
-        recipe = recipes.parse({name: value for name, value in whole.items() if name != "version"})
+        recipe = recipes.parse(whole)
     except ValueError as error:
         option, _colon, text = str(error).partition(": ")
         raise JailError(text, option=option) from error
-    return {**recipe, _STORAGE: kind}
+    return {**recipe, _STORAGE: kind, **others}
 
 
 def _identity(values: Values) -> str | None:
@@ -64,16 +78,28 @@ def _identity(values: Values) -> str | None:
 
 
 def _recipe(values: Values) -> recipes.Recipe:
-    return {name: value for name, value in values.items() if name != _STORAGE}
+    made_of = {"version", *(option.name for option in _RECIPE)}
+    return {name: value for name, value in values.items() if name in made_of}
 
 
 def _create(request: Request, _actions: Sequence[Action]) -> None:
     try:
-        key = templates.ensure(_recipe(request.values), build.confine)
-        storage.create(request.name, request.values[_STORAGE], key)
+        _clone(request)
     except BaseException:
         store.forget(request.name, FACET.name)
         raise
+
+
+def _clone(request: Request) -> None:
+    refresh = request.values.get("refresh")
+    not_before = 0 if refresh is None else _BEGAN - refresh
+    while True:
+        key = templates.ensure(_recipe(request.values), build.confine, not_before)
+        try:
+            storage.create(request.name, request.values[_STORAGE], key)
+        except templates.GoneError:
+            continue  # removed in this very moment, as no jail came from it yet
+        return
 
 
 def _remove(request: Request, _actions: Sequence[Action]) -> None:

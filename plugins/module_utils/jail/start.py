@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import JailError
 from ..kernel.cgroup import Group
 from ..rootfs import storage
-from . import console, ids, launch, limits, live, network, policy, stop, store
+from . import console, identity, ids, launch, limits, live, network, policy, stop, store
 from .launch import Plan, Streams
 from .live import Running
 
@@ -27,7 +27,8 @@ _HINT = "look at it, and whether memory_max and pids_max are enough"
 def start(name: str) -> None:
     """Start a jail that does not run. Whatever a previous run left is cleared first.
 
-    :raises JailError: when it has no root file system, or a step failed; it is stopped and cleared then.
+    :raises JailError: when it has no root file system, or a step failed; it is stopped and cleared then. And when it
+        runs, but not with all that was wanted in its tree, so that it can be helped from inside.
     """
     desired = store.read(name, "state")
     wiring = store.read(name, "net")
@@ -55,14 +56,18 @@ def start(name: str) -> None:
                 first_id=first_id,
                 group=group,
                 streams=Streams(None, output, output),
-                files={"/etc/hostname": f"{hostname}\n", **network.files(wiring)},
+                preparation=identity.preparation(name, hostname, network.files(wiring)),
                 tools=None,
                 tied=False,
             )
-            os.close(launch.launch(plan, before_go).pidfd)
+            started = launch.launch(plan, before_go)
+            os.close(started.pidfd)
     except BaseException:
         stop.clear(name)
         raise
+    identity.renewed(name)
+    if started.problems:
+        raise JailError(f"it runs, but {'; '.join(started.problems)}")
 
 
 def settle(names: Sequence[str]) -> dict[str, str]:

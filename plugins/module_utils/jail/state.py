@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..kernel import namespaces, signals
-from . import policy, remove, start, stop
+from . import identity, policy, remove, start, stop
 from .facet import Facet, no_conflicts, parse_each
 from .live import Running
 from .options import Option
@@ -66,6 +66,7 @@ def _read_hostname(running: Running) -> str:
 def _write_hostname(running: Running, value: str) -> None:
     with namespaces.inside(running.pid, "uts"):
         namespaces.set_hostname(value)
+    identity.write_hostname(running, value)
 
 
 def _read_userns(running: Running) -> str:

@@ -89,9 +89,7 @@ def write_file(root: int, path: str, content: bytes, mode: int = 0o644) -> None:
     followed."""
     folder, name = os.path.split(path)
     with opened(open_in(root, folder or "/", os.O_PATH | os.O_DIRECTORY)) as parent:
-        temporary = f".{name}.{os.getpid()}.new"
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=parent)
+        temporary = _temporary(parent, name)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         with opened(os.open(temporary, flags, mode, dir_fd=parent)) as descriptor:
             os.fchmod(descriptor, mode)
@@ -99,11 +97,42 @@ def write_file(root: int, path: str, content: bytes, mode: int = 0o644) -> None:
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
             os.fsync(descriptor)
-        try:
-            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
-        except OSError:
-            os.unlink(temporary, dir_fd=parent)
-            raise
+        _publish(parent, temporary, name)
+
+
+def _temporary(parent: int, name: str) -> str:
+    """A name beside ``name`` that nothing has."""
+    temporary = f".{name}.{os.getpid()}.new"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary, dir_fd=parent)
+    return temporary
+
+
+def _publish(parent: int, temporary: str, name: str) -> None:
+    try:
+        os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+    except OSError:
+        os.unlink(temporary, dir_fd=parent)
+        raise
+
+
+def read_link(root: int, path: str) -> str:
+    """Where the symbolic link ``path`` below ``root`` says that it leads.
+
+    :raises OSError: ``EINVAL`` for anything but a link.
+    """
+    folder, name = os.path.split(path)
+    with opened(open_in(root, folder or "/", os.O_PATH | os.O_DIRECTORY)) as parent:
+        return os.readlink(name, dir_fd=parent)
+
+
+def write_link(root: int, path: str, target: str) -> None:
+    """Put a symbolic link at ``path`` below ``root`` atomically: what bears that name is replaced, never followed."""
+    folder, name = os.path.split(path)
+    with opened(open_in(root, folder or "/", os.O_PATH | os.O_DIRECTORY)) as parent:
+        temporary = _temporary(parent, name)
+        os.symlink(target, temporary, dir_fd=parent)
+        _publish(parent, temporary, name)
 
 
 def make_directory(root: int, path: str, mode: int = 0o755) -> int:

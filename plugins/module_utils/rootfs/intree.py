@@ -11,19 +11,49 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
+import re
 from collections.abc import Iterator
 
 from ..kernel import paths
 
 # Identity is a jail's own; what a template carried would be shared by all its clones.
-_IDENTITY = (
-    "etc/hostname",
-    "etc/resolv.conf",
+# By these somebody else could pass for the system, or foretell its random numbers.
+_SECRETS = (
+    "etc/hostid",
+    "etc/iscsi/initiatorname.iscsi",
+    "etc/nvme/hostid",
+    "etc/nvme/hostnqn",
+    "var/lib/NetworkManager/secret_key",
     "var/lib/dbus/machine-id",
+    "var/lib/dhcpcd/duid",
+    "var/lib/dhcpcd/secret",
+    "var/lib/misc/random-seed",
+    "var/lib/seedrng",
     "var/lib/systemd/credential.secret",
     "var/lib/systemd/random-seed",
+    "var/lib/urandom/random-seed",
 )
+_KEYS = {"etc/ssh": "ssh_host_", "etc/dropbear": "dropbear_"}
+# These the place of a build has left, or the system that an archive was made of.
+_TRACES = (
+    "etc/fstab",
+    "etc/hostname",
+    "etc/hosts",
+    "etc/machine-info",
+    "etc/resolv.conf",
+    "etc/udev/rules.d/70-persistent-net.rules",
+    "root/.bash_history",
+    "root/.ssh",
+    "var/lib/cloud",
+)
+_LEASES = ("var/lib/NetworkManager", "var/lib/dhclient", "var/lib/dhcp", "var/lib/dhcpcd")
+_JOURNAL = "var/log/journal"
+_LOGS = ("var/log", 2)  # and how many levels of directories
+_APT = ("etc/apt", "etc/apt/apt.conf.d")
+_APT_PROXY = re.compile(rb"^\s*acquire::(http|https|ftp)::proxy\b.*\n?", re.IGNORECASE | re.MULTILINE)
+_ENTRIES_LIMIT = 1000
 # The launcher mounts on these, and refuses a symbolic link there.
 _MOUNT_POINTS = {"proc": 0o555, "sys": 0o555, "dev": 0o755, "run": 0o755}
 
@@ -57,6 +87,15 @@ def empty(root: int, path: str, beginning: str = "") -> None:
                     paths.remove_tree(directory, name)
 
 
+def entries(root: int, path: str) -> list[str]:
+    """The names in a directory, sorted, and not more than anybody needs; none when there is no directory."""
+    with _directory(root, path) as directory:
+        if directory is None:
+            return []
+        with os.scandir(directory) as found:
+            return sorted(entry.name for entry in itertools.islice(found, _ENTRIES_LIMIT))
+
+
 def make_mount_points(root: int) -> None:
     """Make ``/proc``, ``/sys``, ``/dev`` and ``/run`` empty directories, whatever stands there."""
     for name, mode in _MOUNT_POINTS.items():
@@ -65,14 +104,54 @@ def make_mount_points(root: int) -> None:
 
 
 def forget_identity(root: int) -> None:
-    """Remove host keys, host name, resolver, seeds; leave ``/etc/machine-id`` empty.
-
-    Empty means that the first boot is still to come (machine-id(5), "First Boot Semantics").
-    """
-    for path in _IDENTITY:
+    """Take out of a tree what is of one system only. Logs stay, empty, with the owners that their programs need."""
+    forget_secrets(root)
+    for path in _TRACES:
         remove(root, path)
-    empty(root, "etc/ssh", "ssh_host_")
+    for path in (*_LEASES, _JOURNAL):
+        empty(root, path)
+    _truncate_files(root, *_LOGS)
+    for folder in _APT:
+        for name in entries(root, folder):
+            _forget_proxy(root, f"{folder}/{name}")
+
+
+def forget_secrets(root: int) -> None:
+    """Take out only what no two systems may have alike; leave ``/etc/machine-id`` empty.
+
+    Empty means that there is no id yet. Were it missing, systemd would also apply its presets anew (machine-id(5),
+    "First Boot Semantics").
+    """
+    for path in _SECRETS:
+        remove(root, path)
+    for path, beginning in _KEYS.items():
+        empty(root, path, beginning)
     paths.write_file(root, "etc/machine-id", b"", 0o444)
+
+
+def _truncate_files(root: int, path: str, levels: int) -> None:
+    with _directory(root, path) as directory:
+        if directory is None:
+            return
+        with os.scandir(directory) as found:
+            listed = list(itertools.islice(found, _ENTRIES_LIMIT))
+        for entry in listed:
+            if entry.is_file(follow_symlinks=False):
+                flags = os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+                os.close(os.open(entry.name, flags, dir_fd=directory))
+            elif levels > 1 and entry.is_dir(follow_symlinks=False):
+                _truncate_files(root, f"{path}/{entry.name}", levels - 1)
+
+
+def _forget_proxy(root: int, path: str) -> None:
+    """Take the proxies out of a file of apt.conf(5)."""
+    try:
+        text = paths.read_file(root, path)
+    except OSError:
+        return  # no file
+    without = _APT_PROXY.sub(b"", text)
+    if without != text:
+        paths.write_file(root, path, without)
 
 
 @contextlib.contextmanager

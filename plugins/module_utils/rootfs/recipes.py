@@ -188,7 +188,7 @@ _METHODS: Mapping[str, tuple[int, Mapping[str, _Reader]]] = {
         },
     ),
     "debootstrap": (
-        1,
+        2,
         {
             "suite": _needed(
                 _text(_SUITE, "a suite such as bookworm"), "method debootstrap needs one, such as bookworm"
@@ -203,7 +203,7 @@ _METHODS: Mapping[str, tuple[int, Mapping[str, _Reader]]] = {
             "trust_group": _TRUST_GROUP,
         },
     ),
-    "skeleton": (1, {"binaries": _set(_binary), "trust_group": _TRUST_GROUP}),
+    "skeleton": (2, {"binaries": _set(_binary), "trust_group": _TRUST_GROUP}),
 }
 
 METHODS = tuple(_METHODS)

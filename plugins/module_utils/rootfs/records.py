@@ -1,11 +1,15 @@
 # Copyright: (c) 2026, cellblock.jails contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The note that lies beside a jail's storage, ``storage.json``: which kind it is and which template it came from."""
+"""The note that lies beside a jail's storage, ``storage.json``: which kind it is and which template it came from.
+
+Who uses a template is answered here and nowhere else.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from .. import files, layout
@@ -39,10 +43,23 @@ def names() -> list[str]:
 
 
 def users(key: str) -> list[str]:
-    """The jails that cannot do without this template: a copy can, an overlay cannot."""
-    records = {name: read(name) for name in names()}
-    return [
-        name
-        for name, record in records.items()
-        if record is not None and record.template == key and STORES[record.kind].needs_template
-    ]
+    """The jails that came from this template, whatever kind of storage they have."""
+    return [name for name, record in _uses() if record.template == key]
+
+
+def dependents(key: str) -> list[str]:
+    """Those of the users that are nothing without it: an overlay is, a copy is not."""
+    return [name for name, record in _uses() if record.template == key and STORES[record.kind].needs_template]
+
+
+def templates() -> set[str]:
+    """The keys of all templates that any jail came from, whether they are still there or not."""
+    return {record.template for _name, record in _uses()}
+
+
+def _uses() -> Iterator[tuple[str, Record]]:
+    """Everything that came from a template, by the name to show for it."""
+    for name in names():
+        record = read(name)
+        if record is not None:
+            yield name, record

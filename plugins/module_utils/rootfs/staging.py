@@ -75,6 +75,14 @@ def remove(parent: str, name: str) -> None:
             paths.remove_tree(folder, _OLD + name)
 
 
+def leftovers(parent: str, lock: str) -> list[str]:
+    """The paths of what :func:`sweep` would clear. Touches nothing."""
+    if not os.path.isdir(parent):
+        return []
+    entries = [entry for entry in sorted(os.listdir(parent)) if entry.startswith((_NEW, _OLD))]
+    return [os.path.join(parent, entry) for entry in entries if files.is_free(lock + entry[len(_NEW) :])]
+
+
 def sweep(parent: str, lock: str) -> list[str]:
     """Clear what was half made or half removed by processes that are gone; the names that were.
 

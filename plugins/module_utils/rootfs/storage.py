@@ -53,14 +53,15 @@ def create(name: str, kind: str, template: str) -> None:
 
     :param kind: one of :data:`KINDS`.
     :param template: the key of a template that is there.
-    :raises JailError: when it has some already, the template is missing, or the disk is full. Nothing half made stays.
+    :raises JailError: when it has some already, the template is missing (:class:`templates.GoneError`), or the disk is
+        full. Nothing half made stays.
     """
     # The template's lock is held until the note that counts as its use is on disk.
     with staging.locked(_LOCK, name), templates.locked(template):
         if os.path.isdir(layout.storage(name)):
             raise JailError(f"there is storage in {layout.storage(name)} already")
         if not templates.exists(template):
-            raise JailError(f"template {template} is not there")
+            raise templates.GoneError(f"template {template} is not there")
         with staging.made_whole(layout.STORAGE, name, f"storage of kind {kind} cannot be made") as folder:
             STORES[kind].make(folder, templates.tree(template), name)
             records.write(folder, records.Record(kind, template))
@@ -98,6 +99,11 @@ def remove(name: str) -> None:
     """Remove a jail's storage with everything in it; none is fine. No link is followed and no mount is entered."""
     with staging.locked(_LOCK, name):
         staging.remove(layout.STORAGE, name)
+
+
+def leftovers() -> list[str]:
+    """The paths of what :func:`sweep` would clear."""
+    return staging.leftovers(layout.STORAGE, _LOCK)
 
 
 def sweep() -> list[str]:

@@ -4,7 +4,8 @@
 """Templates: root file systems built once from a recipe and named by what is in it.
 
 ``layout.template(KEY)`` holds ``root``, the tree, and ``template.json``. It is made under another name and gets its
-own with one rename(2) when all of it is on disk, so a template that is there is whole. Nothing changes it afterwards.
+own with one rename(2) when all of it is on disk, so a template that is there is whole. Nothing changes it afterwards:
+where it is too old, a new generation (:mod:`generations`) is built beside it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from .. import files, layout
 from ..errors import JailError
-from . import buildlog, recipes, records, space, staging
+from . import buildlog, generations, recipes, records, space, staging
 from .builder import Builder, Confine
 from .methods import archive, debootstrap, skeleton
 
@@ -29,6 +30,7 @@ _BUILDERS: Mapping[str, Builder] = {
     "skeleton": skeleton.build,
 }
 _LOCK = "template-"
+_BUILD_LOCK = "recipe-"
 _FILE = "template.json"
 
 
@@ -42,20 +44,44 @@ def locked(key: str) -> AbstractContextManager[None]:
     return staging.locked(_LOCK, key)
 
 
-def ensure(recipe: recipes.Recipe, confine: Confine) -> str:
-    """Build the template of a recipe unless it is there, and give its key. Two at once build it once.
+class GoneError(JailError):
+    """A template was removed between the moment that it was looked up and the moment that it was needed."""
+
+
+def ensure(recipe: recipes.Recipe, confine: Confine, not_before: float = 0) -> str:
+    """Build a template of a recipe unless one is there, and give its key. Two at once build it once.
 
     Takes minutes where packages are downloaded; ``layout.BUILD_LOG`` shows how far it is.
 
     :param recipe: from :func:`recipes.parse`.
+    :param not_before: one that was built before this time (seconds since the epoch) is too old: a new generation is
+        built, and the old one stays for the jails that have it.
     :raises JailError: with what the builder said last. Nothing is left of a build that failed.
     """
     key = recipes.key(recipe)
-    if not exists(key):
-        with locked(key):
-            if not exists(key):
-                _build(key, recipe, confine)
-    return key
+    found = _built_since(recipe, not_before)
+    if found is None:
+        # A lock beside those of the generations: the old one can be used while the new one is built.
+        with staging.locked(_BUILD_LOCK, key):
+            found = _built_since(recipe, not_before)
+            if found is None:
+                found = generations.following(key, names())
+                with locked(found):
+                    _build(found, recipe, confine)
+    return found
+
+
+def newest(recipe: recipes.Recipe) -> str | None:
+    """The key of the newest template of a recipe, which is whole; ``None`` when there is none."""
+    found = generations.of(recipes.key(recipe), names())
+    return found[-1] if found else None
+
+
+def _built_since(recipe: recipes.Recipe, moment: float) -> str | None:
+    """The newest template of a recipe, if it was not built before this moment (which counts in whole seconds)."""
+    key = newest(recipe)
+    described = None if key is None else describe(key)
+    return key if described is not None and built_at(described) >= int(moment) else None
 
 
 def exists(key: str) -> bool:
@@ -64,9 +90,15 @@ def exists(key: str) -> bool:
 
 
 def describe(key: str) -> dict[str, Any] | None:
-    """``recipe``, ``key``, ``built`` (UTC, ISO 8601) and ``bytes`` on disk; ``None`` when it is not there."""
+    """``recipe``, ``key``, ``generation`` (1 and up), ``built`` (UTC, ISO 8601) and ``bytes`` on disk; ``None`` when
+    it is not there."""
     found: dict[str, Any] | None = files.read_json(os.path.join(layout.template(key), _FILE))
     return found
+
+
+def built_at(described: Mapping[str, Any]) -> float:
+    """When a template was built, in seconds since the epoch."""
+    return datetime.fromisoformat(described["built"]).timestamp()
 
 
 def names() -> list[str]:
@@ -77,13 +109,27 @@ def names() -> list[str]:
 def remove(key: str) -> None:
     """Remove a template; none is fine.
 
-    :raises JailError: when a jail is an overlay of it.
+    :raises JailError: when a jail is nothing without it.
     """
     with locked(key):
-        users = records.users(key)
+        users = records.dependents(key)
         if users:
             raise JailError(f"template {key} is in use by {', '.join(users)}", advice="remove those jails first")
         staging.remove(layout.TEMPLATES, key)
+
+
+def remove_unused(key: str) -> bool:
+    """Remove a template that no jail came from; whether it was one."""
+    with locked(key):
+        if records.users(key):
+            return False
+        staging.remove(layout.TEMPLATES, key)
+        return True
+
+
+def leftovers() -> list[str]:
+    """The paths of what :func:`sweep` would clear."""
+    return staging.leftovers(layout.TEMPLATES, _LOCK)
 
 
 def sweep() -> list[str]:
@@ -102,7 +148,13 @@ def _build(key: str, recipe: recipes.Recipe, confine: Confine) -> None:
             _BUILDERS[recipe["method"]](recipe, root, confine, log)
             size = space.bytes_below(root)
             built = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            description = {"recipe": recipe, "key": key, "built": built, "bytes": size}
+            description = {
+                "recipe": recipe,
+                "key": key,
+                "generation": generations.number(key),
+                "built": built,
+                "bytes": size,
+            }
             files.write_json(os.path.join(folder, _FILE), description)
             staging.sync_filesystem(folder)
         log.note(f"I: built in {time.monotonic() - started:.0f} s, {size >> 20} MiB")

@@ -19,10 +19,9 @@ import difflib
 import os
 import re
 
-from ... import files, layout
 from ...errors import JailError
 from ...kernel import paths
-from .. import hosttools, intree
+from .. import caches, hosttools, intree
 from ..builder import Confine, Job
 from ..buildlog import BuildLog
 from ..recipes import Recipe
@@ -35,6 +34,7 @@ _KEYRING = re.compile(r"^\s*keyring\s", re.MULTILINE)
 # the host's files.
 _ENVIRONMENT = ("/usr/bin/env", "container=lxc")
 _SECOND_STAGE = [*_ENVIRONMENT, "/debootstrap/debootstrap", "--second-stage"]
+_CACHE = "debootstrap"
 _LOG = "debootstrap/debootstrap.log"
 _LOG_LIMIT = 8 << 20
 _LOG_TAIL = 60
@@ -73,8 +73,6 @@ def _check_suite(suite: str, keyring: str | None) -> None:
 
 
 def _first_stage(program: str, recipe: Recipe, tree: str, mirror: str, log: BuildLog) -> int:
-    cache = os.path.join(layout.LIB, "cache", "debootstrap")
-    files.make_private_directory(cache)
     options = {
         "variant": "" if recipe["variant"] == "standard" else recipe["variant"],
         "components": ",".join(recipe["components"]),
@@ -82,13 +80,13 @@ def _first_stage(program: str, recipe: Recipe, tree: str, mirror: str, log: Buil
         "exclude": ",".join(recipe["exclude"]),
         "keyring": recipe["keyring"],
         "arch": recipe["arch"],
-        "cache-dir": cache,
+        "cache-dir": caches.folder(_CACHE),
     }
     given = [f"--{name}={value}" for name, value in options.items() if value]
     command = [*_ENVIRONMENT, program, "--foreign", "--force-check-gpg", *given, recipe["suite"], tree, mirror]
     # Two debootstraps that download the same file into one cache remove it under each other's hands; the second finds
     # most of its packages there anyway.
-    with files.locked("debootstrap-cache"):
+    with caches.locked(_CACHE):
         return hosttools.run(command, log.descriptor)
 
 

@@ -31,7 +31,6 @@ _LINKS = {**{name: f"usr/{name}" for name in _MERGED}, "var/run": "/run", "var/l
 _FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
     "etc/group": "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n",
-    "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n",
 }
 _SHADOW = "root:*:::::::\nnobody:*:::::::\n"  # no password opens either
