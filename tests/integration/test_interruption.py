@@ -17,6 +17,7 @@ import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import files, layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import pidfd
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import storage, templates
 from ansible_collections.cellblock.jails.tests.integration.support import calls, evidence, sandbox
 from ansible_collections.cellblock.jails.tests.integration.support.calls import inside, module
@@ -215,7 +216,7 @@ def test_a_killed_build_leaves_no_process_group_or_ids(name: str) -> None:
     build."""
     module("jail_rootfs", name=name, **_SKELETON)
     builder = _confine(name, ["/bin/sleep", "1000"])
-    group = live.group_of(f".build-{builder.pid}")
+    group = live.group_of(f".build-{builder.pid}-{pidfd.start_time(builder.pid)}")
     _wait_for(lambda: group.exists() and group.processes())
     builder.kill()
     builder.wait()

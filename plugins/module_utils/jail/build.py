@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from .. import files
+from ..kernel import pidfd
 from ..rootfs import layers, toolbox
 from ..rootfs.builder import Job
 from ..rootfs.layers import Layers
@@ -32,8 +32,8 @@ def run(root: Layers, job: Job) -> int:
     :returns: its exit status as a shell counts it. When we are killed, it and all that it started are.
     """
     sweep()
-    name = f"{_PREFIX}{os.getpid()}"
-    with files.locked(name), contextlib.ExitStack() as stack:
+    name = f"{_PREFIX}{os.getpid()}-{pidfd.start_time(os.getpid())}"
+    with contextlib.ExitStack() as stack:
         tools = None if job.tools is None else stack.enter_context(toolbox.packed(job.tools))
         try:
             group = live.group_of(name)
@@ -56,12 +56,23 @@ def run(root: Layers, job: Job) -> int:
 
 
 def sweep() -> None:
-    """Clear what killed builds left: a cgroup and a range of ids. One that goes on holds its lock."""
-    for name in {*ids.names(), *live.names()}:
-        if name.startswith(_PREFIX):
-            with files.locked_if_free(name) as free:
-                if free:
-                    _clear(name)
+    """Clear what killed builds left: a cgroup and a range of ids."""
+    for name in killed():
+        _clear(name)
+
+
+def killed() -> list[str]:
+    """The builds that have left something and whose process, which their names tell, is gone."""
+    return sorted(name for name in {*ids.names(), *live.names()} if name.startswith(_PREFIX) and not _goes_on(name))
+
+
+def _goes_on(name: str) -> bool:
+    pid, _dash, started = name[len(_PREFIX) :].partition("-")
+    descriptor = pidfd.open_process(int(pid), int(started))
+    if descriptor is None:
+        return False
+    os.close(descriptor)
+    return True
 
 
 def _clear(name: str) -> None:

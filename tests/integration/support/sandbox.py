@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterator
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
-from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import build, live
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import mounts, namespaces
 from ansible_collections.cellblock.jails.plugins.module_utils.net import loopback
 
@@ -98,12 +98,8 @@ def groups() -> list[str]:
 
 
 def clear_killed_builds() -> None:
-    """Remove the control groups of builds whose process the tests have killed: the next build would, but none follows.
-    One that lives belongs to somebody else."""
-    for name in live.hierarchies().names(layout.CGROUP_PARENT):
-        prefix, _dash, pid = name.rpartition("-")
-        if prefix == ".build" and not os.path.exists(f"/proc/{pid}"):
-            live.group_of(name).remove()
+    """Clear what builds have left whose process the tests have killed: the next build would, but none follows."""
+    build.sweep()
 
 
 def processes() -> list[int]:
