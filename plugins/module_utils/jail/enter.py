@@ -51,7 +51,7 @@ def execute(running: Running, command: Command) -> int:
     count = _HOST_IDS if running.first_id is None else ids.COUNT
     if max(command.uid, command.gid) >= count:
         raise JailError(f"user {command.uid}:{command.gid} is none of the {count} ids that the jail has")
-    prepared = confinement.prepare()
+    prepared = confinement.prepare(running.isolation)
     target = _open(running)
     ours, theirs = channel.pair()
     terminals = [number for number in (0, 1, 2) if os.isatty(number)]
