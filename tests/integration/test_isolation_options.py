@@ -236,10 +236,10 @@ def test_no_new_privileges(box: Box) -> None:
     """A program with the set-user-id bit gives its owner's id, and with ``no_new_privs`` it does not."""
     box.start()
     prepare = (
-        f"cp {box._probe} /usr/bin/raised; chmod 4755 /usr/bin/raised; echo x > /srv/secret; chmod 600 /srv/secret"
+        f"cp {box._probe} /usr/bin/raised; chmod 4755 /usr/bin/raised; echo x > /srv/own; chmod 600 /srv/own"
     )
     shell(box.name, prepare)
-    script = ["exec", "-u", "7", box.name, "--", "/usr/bin/raised", "read", "/srv/secret"]
+    script = ["exec", "-u", "7", box.name, "--", "/usr/bin/raised", "read", "/srv/own"]
     assert jail(*script).stdout == b"ok\n"
     box.start(no_new_privs=True)
     assert jail(*script).stdout == b"EACCES\n"
