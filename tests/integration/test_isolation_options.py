@@ -235,9 +235,7 @@ def test_securelevel_is_an_upper_bound(box: Box, level: int, gone: int) -> None:
 def test_no_new_privileges(box: Box) -> None:
     """A program with the set-user-id bit gives its owner's id, and with ``no_new_privs`` it does not."""
     box.start()
-    prepare = (
-        f"cp {box._probe} /usr/bin/raised; chmod 4755 /usr/bin/raised; echo x > /srv/own; chmod 600 /srv/own"
-    )
+    prepare = f"cp {box._probe} /usr/bin/raised; chmod 4755 /usr/bin/raised; echo x > /srv/own; chmod 600 /srv/own"
     shell(box.name, prepare)
     script = ["exec", "-u", "7", box.name, "--", "/usr/bin/raised", "read", "/srv/own"]
     assert jail(*script).stdout == b"ok\n"

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import JailError
+from ..kernel import image
 from ..kernel.cgroup import Group
 from ..rootfs import storage
-from . import console, identity, ids, launch, limits, live, network, policy, stop, store
+from . import apart, console, identity, ids, launch, limits, live, network, policy, stop, store
 from .isolation import options, settled
 from .launch import Plan, Streams
 from .live import Running
@@ -32,6 +33,9 @@ def start(name: str) -> None:
         runs, but not with all that was wanted in its tree, so that it can be helped from inside.
     """
     desired = store.read(name, "state")
+    if options.desired(desired)["userns"] == "host" and not image.is_read_only():
+        apart.call(__name__, "start", name)
+        return
     wiring = store.read(name, "net")
     holds = options.desired(desired)
     isolation = settled.settle(holds)
