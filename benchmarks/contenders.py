@@ -329,7 +329,7 @@ def whole_floor(binary: str, tree: Tree) -> Contender:
 def _filters(tree: Tree) -> list[str]:
     """Our compiled seccomp programs, as files."""
     found = []
-    for number, program in enumerate(syscall_policy.programs()):
+    for number, program in enumerate(map(seccomp.compile_filter, syscall_policy.filters())):
         path = os.path.join(tree.folder, f"seccomp{number}.bpf")
         with open(path, "wb") as file:
             file.write(program)

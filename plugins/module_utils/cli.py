@@ -17,7 +17,7 @@ from typing import Any, Callable
 
 from .errors import JailError
 from .jail import enter, live, names, policy, store
-from .kernel import process
+from .kernel import image, process
 
 _COLUMNS = ("NAME", "STATUS", "PID", "PROCESSES", "MEMORY", "ADDRESSES", "TEMPLATE")
 _TEMPLATE_COLUMNS = ("KEY", "METHOD", "RELEASE", "BUILT", "AGE", "SIZE", "GROUP", "JAILS")
@@ -222,13 +222,19 @@ def _exec(options: argparse.Namespace) -> int:
         raise JailError("no command was given", advice=f"write: jail exec {options.name} -- COMMAND")
     environment = {**policy.ENVIRONMENT, **_terminal_type(), **dict(options.env)}
     command = enter.Command(argv, environment, options.workdir, *options.user)
-    return enter.execute(live.expect(options.name), command)
+    return _run_in(live.expect(options.name), command)
 
 
 def _enter(options: argparse.Namespace) -> int:
     shell = ["/bin/sh", "-c", "if [ -x /bin/bash ]; then exec /bin/bash -l; else exec /bin/sh -l; fi"]
     command = enter.Command(shell, {**policy.ENVIRONMENT, **_terminal_type()}, "/")
-    return enter.execute(live.expect(options.name), command)
+    return _run_in(live.expect(options.name), command)
+
+
+def _run_in(running: live.Running, command: enter.Command) -> int:
+    if running.first_id is None and not image.is_read_only():
+        image.execute_read_only([sys.executable, "-I", *sys.argv], os.environ)
+    return enter.execute(running, command)
 
 
 def _terminal_type() -> dict[str, str]:

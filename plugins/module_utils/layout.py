@@ -10,6 +10,9 @@ import os
 ETC = "/etc/jails"
 """Desired state: one directory for each jail, one file for each module."""
 
+SECCOMP = "/etc/jails.d/seccomp"
+"""Seccomp profiles that the administrator put there, to be chosen by name: ``NAME.json``."""
+
 LIB = "/var/lib/jails"
 TEMPLATES = f"{LIB}/templates"
 """Root file systems to clone: ``KEY/root`` and ``KEY/template.json``; a name that starts with a dot is half made."""

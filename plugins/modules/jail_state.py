@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: jail_state
 short_description: Start, stop, restart and remove jails
 description:
-  - Says what a jail's first process is, and whether the jail runs.
+  - Says what a jail's first process is, what its processes may do, and whether the jail runs.
   - An option that is left out is left as it is. What cannot be changed in a running jail is recorded, reported under
     RV(jails.restart_required), and made by O(state=restarted); nothing restarts a jail by itself.
 author:
@@ -61,6 +61,140 @@ options:
     description: Seconds that it may take before it is killed with all others of the jail; 10 where nothing was ever
       said.
     type: float
+  allow_chflags: &allow_chflags
+    description:
+      - Whether the jail's root may set and take away the immutable and append-only flags of files (C(chattr +i)), as
+        FreeBSD's C(allow.chflags) has it. V(false) where nothing was ever said.
+      - Opens C(CAP_LINUX_IMMUTABLE). The kernel asks for it in the host's user namespace, so this can only be had with
+        O(userns=host), and not from O(securelevel=1) on.
+      - Changing it needs a restart.
+    type: bool
+  allow_raw_sockets: &allow_raw_sockets
+    description:
+      - Whether the jail's root may open raw IP sockets, as C(ping) and C(traceroute) do; FreeBSD's
+        C(allow.raw_sockets). V(false) where nothing was ever said.
+      - Opens C(CAP_NET_RAW) in the jail's network namespace, and with it any packet with any source address on its
+        interfaces. Packet sockets need O(allow_socket_af) as well.
+      - Changing it needs a restart.
+    type: bool
+  allow_set_hostname: &allow_set_hostname
+    description:
+      - Whether the jail's root may change the jail's host name; FreeBSD's C(allow.set_hostname). V(false) where
+        nothing was ever said.
+      - Opens C(sethostname) and C(setdomainname), for which the kernel asks for C(CAP_SYS_ADMIN) in the jail's user
+        namespace. What else that capability is good for (mounting, new namespaces, BPF, quotas, freezing a file
+        system) stays refused by the default O(seccomp) filter; with another one it is up to that one. It cannot be had
+        with O(userns=host).
+      - The host sets the name by O(hostname) at any time, whether this is on or not.
+      - Changing it needs a restart.
+    type: bool
+  allow_socket_af: &allow_socket_af
+    description:
+      - Whether sockets of families beyond unix, IPv4, IPv6 and netlink (routes) can be opened; FreeBSD's
+        C(allow.socket_af). V(false) where nothing was ever said.
+      - Opens every family and netlink protocol that the kernel has, and the modules that the kernel loads for them.
+        Most exploits of the network stack of the last years begin with one of these.
+      - Changing it needs a restart.
+    type: bool
+  allow_sysvipc: &allow_sysvipc
+    description:
+      - Whether there are System V message queues, semaphores and shared memory; FreeBSD's C(allow.sysvipc). PostgreSQL
+        and Oracle need it. V(false) where nothing was ever said; the system calls are missing then.
+      - Opens these calls in an IPC namespace of the jail's own. Segments and queues count against the jail's memory
+        limit, and outlive the processes that made them.
+      - Changing it needs a restart.
+    type: bool
+  securelevel: &securelevel
+    description:
+      - An upper bound on what other options can open, after FreeBSD's C(securelevel). V(-1) where nothing was ever
+        said.
+      - V(-1) and V(0) take nothing away. From V(1) on there is no C(CAP_LINUX_IMMUTABLE) (flags of files can neither be
+        set nor taken away; FreeBSD lets them be set), C(CAP_SYS_MODULE) and C(CAP_SYS_RAWIO). From V(2) on also no
+        C(CAP_SYS_TIME). From V(3) on also no C(CAP_NET_ADMIN), and C(/proc/sys/net) is read-only.
+      - It opens nothing. Unlike FreeBSD's it cannot be raised from inside; changing it needs a restart.
+    type: int
+  capabilities: &capabilities
+    description:
+      - Changes of the capability bounding set of the jail. The baseline is C(CHOWN), C(DAC_OVERRIDE), C(FSETID),
+        C(FOWNER), C(SETGID), C(SETUID), C(SETFCAP), C(SETPCAP), C(NET_BIND_SERVICE), C(SYS_CHROOT) and C(KILL).
+      - They count in the jail's own user namespace. What the kernel asks of the host's (to make device nodes, load
+        modules, set the clock) stays refused whatever is added here, unless with O(userns=host), where C(SYS_ADMIN),
+        C(SYS_MODULE), C(SYS_RAWIO), C(SYS_PTRACE), C(DAC_READ_SEARCH), C(MKNOD) and others are each power over the
+        host. Seccomp is not changed; what it refuses stays refused.
+      - Changing it needs a restart.
+    type: dict
+    suboptions:
+      add:
+        description: Capabilities by name, with or without C(CAP_).
+        type: list
+        elements: str
+      drop:
+        description: Capabilities of the baseline to do without; V(ALL) for all that are not in O(capabilities.add).
+        type: list
+        elements: str
+  seccomp: &seccomp
+    description:
+      - Which system calls the jail may make.
+      - V(default) is an allowlist of ours, with what the switches open in it.
+      - An absolute path of the host names a profile in the OCI runtime's JSON format, as Docker and Podman use it;
+        C(includes), C(excludes) and C(archMap) are understood, C(SCMP_ACT_NOTIFY) is refused. Any other word names a
+        file C(/etc/jails.d/seccomp/NAME.json). A profile takes the place of the default filter whole; the switches
+        O(allow_socket_af) and O(allow_sysvipc) mean nothing then, and the core limit is not held, on which it depends
+        that a crash in the jail starts no C(core_pattern) program on the host.
+      - V(unconfined) loads no filter. It opens the kernel's whole interface to the jail's root; every result says so
+        under RV(jails.degraded).
+      - The profile is read at a start. When the file has changed since, O(seccomp) is listed under
+        RV(jails.restart_required).
+    type: str
+  no_new_privs: &no_new_privs
+    description:
+      - Whether no program of the jail can gain privileges by being run; C(su), C(sudo) and other setuid programs do not
+        work then. V(false) where nothing was ever said.
+      - It opens nothing. Changing it needs a restart.
+    type: bool
+  masked_paths: &masked_paths
+    description:
+      - Changes of the list of paths that are covered, a file by the null device, a directory by an empty one.
+      - Taking one away lets the jail's root see what the kernel shows there of the host.
+      - Changing it needs a restart.
+    type: dict
+    suboptions:
+      add:
+        description:
+          - Absolute paths inside the jail. Below C(/proc) and C(/sys) one that is not there is passed over; elsewhere
+            it has to be there at a start, and neither it nor what leads to it may be a symbolic link.
+        type: list
+        elements: str
+      remove:
+        description: Paths of the baseline, such as V(/proc/interrupts).
+        type: list
+        elements: str
+  readonly_paths: &readonly_paths
+    description:
+      - Changes of the list of paths that are mounted read-only. The baseline is C(/proc/bus), C(/proc/fs), C(/proc/irq)
+        and C(/proc/sys), but for C(/proc/sys/net). (C(/sys) as a whole is always read-only.)
+      - Taking one away leaves it to the kernel what the jail's root can write there; with O(userns=host) that is all of
+        it.
+      - Changing it needs a restart.
+    type: dict
+    suboptions:
+      add:
+        description: Absolute paths inside the jail, as for O(masked_paths.add).
+        type: list
+        elements: str
+      remove:
+        description: Paths of the baseline.
+        type: list
+        elements: str
+  personality: &personality
+    description:
+      - V(linux32) lets C(uname -m) name the 32-bit machine, and lets 32-bit programs run. V(linux) where nothing was
+        ever said.
+      - Opens the kernel's second entry for system calls. They are filtered like the native ones, but sockets by
+        C(socketcall), as 32-bit x86 programs ask for them, cannot be told apart; they need O(allow_socket_af).
+      - Changing it needs a restart.
+    type: str
+    choices: [linux, linux32]
   jails:
     description: Many jails in one run. An option beside it holds for each of them that does not say otherwise.
     type: list
@@ -77,6 +211,18 @@ options:
       userns: *userns
       stop_signal: *stop_signal
       stop_timeout: *stop_timeout
+      allow_chflags: *allow_chflags
+      allow_raw_sockets: *allow_raw_sockets
+      allow_set_hostname: *allow_set_hostname
+      allow_socket_af: *allow_socket_af
+      allow_sysvipc: *allow_sysvipc
+      securelevel: *securelevel
+      capabilities: *capabilities
+      seccomp: *seccomp
+      no_new_privs: *no_new_privs
+      masked_paths: *masked_paths
+      readonly_paths: *readonly_paths
+      personality: *personality
 """
 
 EXAMPLES = r"""
@@ -90,6 +236,24 @@ EXAMPLES = r"""
     name: web1
     command: [nginx, -g, daemon off;]
     state: started
+
+- name: A database, with the one switch that it needs
+  cellblock.jails.jail_state:
+    name: db1
+    allow_sysvipc: true
+    state: started
+
+- name: A jail held tighter than the baseline
+  cellblock.jails.jail_state:
+    name: web1
+    capabilities: {drop: [ALL], add: [NET_BIND_SERVICE, SETUID, SETGID]}
+    no_new_privs: true
+    masked_paths: {add: [/proc/version]}
+
+- name: A jail with a profile of its own
+  cellblock.jails.jail_state:
+    name: web1
+    seccomp: /etc/jails.d/seccomp/web.json
 
 - name: Remove a jail with everything in it
   cellblock.jails.jail_state:

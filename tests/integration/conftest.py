@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,3 +95,15 @@ def shared_box() -> Iterator[str]:
     make_boxes([given])
     yield given
     attempt("jail_state", name=[given], state="absent")
+
+
+@pytest.fixture(scope="session")
+def probe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of a program that makes one system call, see ``probe.c``."""
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("gcc is not installed")
+    path = str(tmp_path_factory.mktemp("probe") / "probe")
+    source = Path(__file__).with_name("support") / "probe.c"
+    subprocess.run([compiler, "-static", "-Wall", "-Wextra", "-Werror", "-O1", "-o", path, str(source)], check=True)
+    return path

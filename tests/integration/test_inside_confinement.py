@@ -8,7 +8,6 @@ and for every one that enters; and each holds something back that works where it
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -32,18 +31,6 @@ from ansible_collections.cellblock.jails.tests.integration.support.calls import 
 _NEW_USER = namespaces.CLONE_NEWUSER
 _PF = {"UNIX": 1, "INET": 2, "INET6": 10, "NETLINK": 16, "PACKET": 17, "ALG": 38, "VSOCK": 40, "KEY": 15}
 _STREAM, _DGRAM, _RAW = 1, 2, 3
-
-
-@pytest.fixture(scope="module")
-def probe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The path of a program that makes one system call, see ``probe.c``."""
-    compiler = shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("gcc is not installed")
-    path = str(tmp_path_factory.mktemp("probe") / "probe")
-    source = Path(__file__).with_name("support") / "probe.c"
-    subprocess.run([compiler, "-static", "-Wall", "-Wextra", "-Werror", "-O1", "-o", path, str(source)], check=True)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,8 @@ what lies in the jail's own tree is looked up in-root and without following link
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import stat
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from .. import layout
@@ -22,6 +19,8 @@ from ..kernel import mounts, paths
 from ..kernel.mounts import NODEV, NOEXEC, NOSUID, RDONLY
 from ..rootfs import toolbox
 from . import policy
+from .isolation import covers
+from .isolation.record import Isolation
 
 
 class Tree(NamedTuple):
@@ -67,26 +66,19 @@ def bound_user_namespaces() -> None:
         file.write(str(policy.USER_NAMESPACES_MAX))
 
 
-def furnish(root: int, tree: Tree) -> None:
+def furnish(root: int, tree: Tree, isolation: Isolation) -> None:
     """Mount what a jail finds in its root: /dev, /proc, /sys, /run, with masks and read-only parts."""
     devices = tree.devices
     _mount(root, "/dev", devices)
     _devices(devices)
-    proc = _mount(root, "/proc", mounts.create("proc", {}, NOSUID | NODEV | NOEXEC))
-    writable = {path: mounts.clone(proc, path) for path in policy.WRITABLE_PROC}
-    for path in policy.READONLY_PROC:
-        _make_read_only(proc, path)
-    for path, mount in writable.items():
-        with paths.opened(paths.open_plain(root, f"/proc/{path}", os.O_PATH)) as target:
-            mounts.attach(mount, target)
-    _mask(proc, policy.MASKED_PROC, devices)
-    sys = _mount(root, "/sys", mounts.create("sysfs", {}, NOSUID | NODEV | NOEXEC | RDONLY))
-    _mask(sys, policy.MASKED_SYS, devices)
+    _mount(root, "/proc", mounts.create("proc", {}, NOSUID | NODEV | NOEXEC))
+    _mount(root, "/sys", mounts.create("sysfs", {}, NOSUID | NODEV | NOEXEC | RDONLY))
     run = _mount(root, "/run", mounts.create("tmpfs", {"mode": "0755", "size": str(policy.RUN_BYTES)}, NOSUID | NODEV))
     os.mkdir("lock", dir_fd=run)  # Debian's programs expect it
     os.chmod("lock", 0o1777, dir_fd=run)
     if tree.tools is not None:
         mounts.attach(tree.tools, paths.make_directory(run, os.path.basename(toolbox.PLACE), 0o755))
+    covers.put_on(root, devices, isolation)
 
 
 def _mount(root: int, path: str, mount: int) -> int:
@@ -110,30 +102,3 @@ def _devices(devices: int) -> None:
     shared = {"mode": "1777", "size": str(policy.SHM_BYTES)}
     mounts.attach(mounts.create("tmpfs", shared, NOSUID | NODEV), devices, "shm")
     mounts.attach(mounts.create("mqueue", {}, NOSUID | NODEV | NOEXEC), devices, "mqueue")
-
-
-def _make_read_only(filesystem: int, path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):  # not every kernel has every one
-        mount = mounts.clone(filesystem, path)
-        mounts.set_attributes(mount, RDONLY | NOSUID | NODEV | NOEXEC)
-        with paths.opened(paths.open_plain(filesystem, path, os.O_PATH)) as target:
-            mounts.attach(mount, target)
-
-
-def _mask(filesystem: int, names: Sequence[str], devices: int) -> None:
-    """Cover files by /dev/null and directories by an empty read-only tmpfs."""
-    for name in names:
-        try:
-            target = paths.open_plain(filesystem, name, os.O_PATH)
-        except FileNotFoundError:
-            continue  # not every kernel has every one
-        with paths.opened(target):
-            if stat.S_ISDIR(os.fstat(target).st_mode):
-                cover = mounts.create(
-                    "tmpfs", {"mode": "0555", "size": "4k", "nr_inodes": "1"}, RDONLY | NOSUID | NODEV | NOEXEC
-                )
-            else:
-                cover = mounts.clone(devices, "null")
-                if os.fstat(cover).st_rdev != os.makedev(*policy.DEVICES["null"]):
-                    raise OSError(errno.EINVAL, "the cover of a masked file is not the null device", name)
-            mounts.attach(cover, target)

@@ -13,9 +13,12 @@ from ..rootfs import layers, toolbox
 from ..rootfs.builder import Job
 from ..rootfs.layers import Layers
 from . import ids, launch, live, policy, start, stop
+from .isolation import options, settled
 from .launch import Plan, Streams
 
 _PREFIX = ".build-"
+_OPENED = {"allow_sysvipc": True}
+"""A package's script may set up a server that needs it; what it makes is gone with the build's namespace."""
 
 
 def confine(tree: str, job: Job) -> int:
@@ -48,6 +51,7 @@ def run(root: Layers, job: Job) -> int:
                 streams=Streams(job.input, job.output, job.errors),
                 preparation=None,
                 tools=tools,
+                isolation=settled.settle({**options.desired({}), **_OPENED}),
                 tied=True,
             )
             return launch.run(plan)

@@ -4,20 +4,21 @@
 """The last steps before an exec in a jail, the same for its init and for every process that enters later.
 
 Privileges are given up in an order in which each step still has what it needs: resource limits, bounding set
-(CAP_SETPCAP), seccomp (CAP_SYS_ADMIN in the own user namespace, as no_new_privs is left to the jail's own
-programs), then all other capabilities.
+(CAP_SETPCAP), seccomp (CAP_SYS_ADMIN in the own user namespace, as no_new_privs is a choice of the jail's), then all
+other capabilities.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..kernel import capabilities, process, rlimits, seccomp
-from . import policy, syscall_policy
+from . import policy
+from .isolation import programs
+from .isolation.record import Isolation
 
 
 class Confinement(NamedTuple):
@@ -26,15 +27,18 @@ class Confinement(NamedTuple):
     capability_mask: int
     last_capability: int
     programs: Sequence[bytes]
+    personality: int
+    no_new_privs: bool
 
 
-@functools.lru_cache(maxsize=1)
-def prepare() -> Confinement:
+def prepare(isolation: Isolation) -> Confinement:
     """Read what :func:`apply` needs; on the host, before any namespace is left."""
     return Confinement(
-        capabilities.to_mask(policy.CAPABILITIES),
+        capabilities.to_mask(isolation.capabilities),
         capabilities.last_capability(),
-        syscall_policy.programs(),
+        [programs.read(name) for name in isolation.programs],
+        process.PERSONALITIES[isolation.personality],
+        isolation.no_new_privs,
     )
 
 
@@ -50,6 +54,9 @@ def apply(confinement: Confinement) -> None:
     process.reset_signals()
     os.umask(0o022)
     rlimits.set_own(policy.RLIMITS)
+    process.set_personality(confinement.personality)
+    if confinement.no_new_privs:
+        process.forbid_new_privileges()
     capabilities.limit_bounding_set(confinement.capability_mask, confinement.last_capability)
     for program in confinement.programs:
         seccomp.load(program)

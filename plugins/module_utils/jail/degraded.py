@@ -8,11 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import live, policy, store
+from . import live, store
+from .isolation import options, profiles
 
 _SHARED_USERS = (
     "userns: it shares the host's user namespace; its root is the host's root and can take over the host, so run there "
     "only what you would run on the host"
+)
+
+
+_NO_FILTER = (
+    "seccomp: no filter stands between it and the kernel's whole interface; capabilities and namespaces still do"
 )
 
 
@@ -22,8 +28,6 @@ def of(name: str, wanted: Mapping[str, Any]) -> list[str]:
     :param wanted: canonical options that are about to be recorded.
     """
     running = live.find(name)
-    if running is not None:
-        shared = running.first_id is None
-    else:
-        shared = {"userns": policy.USERNS, **store.read(name, "state"), **wanted}["userns"] == "host"
-    return [_SHARED_USERS] if shared else []
+    holds = running.started_with if running else options.desired({**store.read(name, "state"), **wanted})
+    given_up = {_SHARED_USERS: holds["userns"] == "host", _NO_FILTER: holds["seccomp"] == profiles.UNCONFINED}
+    return [sentence for sentence, so in given_up.items() if so]

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Callable, NamedTuple
 
 from ..errors import JailError
-from ..kernel import namespaces, paths, process
+from ..kernel import image, namespaces, paths, process
 from . import channel, confinement, ids, terminal
 from .channel import Channel
 from .confinement import Confinement
@@ -48,10 +48,12 @@ def execute(running: Running, command: Command) -> int:
 
     :raises JailError: when the jail ended meanwhile or the command cannot be run.
     """
+    if running.first_id is None and not image.is_read_only():
+        raise JailError("only a process whose program file cannot be written may enter it")  # see :mod:`image`
     count = _HOST_IDS if running.first_id is None else ids.COUNT
     if max(command.uid, command.gid) >= count:
         raise JailError(f"user {command.uid}:{command.gid} is none of the {count} ids that the jail has")
-    prepared = confinement.prepare()
+    prepared = confinement.prepare(running.isolation)
     target = _open(running)
     ours, theirs = channel.pair()
     terminals = [number for number in (0, 1, 2) if os.isatty(number)]

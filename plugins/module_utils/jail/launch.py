@@ -28,6 +28,7 @@ from ..rootfs.layers import Layers
 from . import assemble, channel, confinement, devices, ids
 from .channel import Channel
 from .confinement import Confinement
+from .isolation.record import Isolation
 
 _LAST_WORDS_SECONDS = 0.1
 
@@ -63,6 +64,7 @@ class Plan(NamedTuple):
     :param first_id: the host id of user 0, or ``None`` for the host's own user namespace.
     :param preparation: of the tree, or ``None`` where it is used as it is.
     :param tools: a mount of :func:`toolbox.packed` to be found at :data:`toolbox.PLACE`, or ``None``.
+    :param isolation: what holds its processes.
     :param tied: whether the jail ends with the launcher.
     """
 
@@ -75,6 +77,7 @@ class Plan(NamedTuple):
     streams: Streams
     preparation: Preparation | None
     tools: int | None
+    isolation: Isolation
     tied: bool
 
 
@@ -95,7 +98,7 @@ def launch(plan: Plan, before_go: Callable[[int, int], None]) -> Started:
         record the jail; the jail's first instruction comes after it.
     :raises JailError: when a step failed; nothing of the jail is left then but the cgroup, which is the caller's.
     """
-    prepared = confinement.prepare()
+    prepared = confinement.prepare(plan.isolation)
     ours, theirs = channel.pair()
     process.adopt_orphans(True)
     try:
@@ -256,7 +259,7 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
         mounts.make_private()
         tree = assemble.Tree(**dict(zip(message["mounts"], sent)))
         root = assemble.root_of(tree)
-        assemble.furnish(root, tree)
+        assemble.furnish(root, tree, plan.isolation)
         namespaces.set_hostname(plan.hostname)
         problems = _prepare_tree(plan.preparation, root, theirs)
         if plan.streams.input is None:

@@ -19,6 +19,7 @@ from .. import files, layout
 from ..errors import JailError
 from ..kernel import cgroup, paths, pidfd
 from ..kernel.cgroup import Group
+from .isolation.record import Isolation
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
@@ -29,6 +30,7 @@ class Running(NamedTuple):
     :param slot: its number (:mod:`ids`).
     :param first_id: the host id of its user 0; ``None`` in the host's user namespace.
     :param started_with: the settings of its start that only a restart changes.
+    :param isolation: what holds its processes, and all that enter it.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Running(NamedTuple):
     first_id: int | None
     started_with: dict[str, Any]
     started_at: float
+    isolation: Isolation
 
     def open(self) -> int | None:
         """A pidfd of its pid 1; ``None`` when it ended meanwhile."""
@@ -68,7 +71,7 @@ def _boot() -> str:
 
 def record(running: Running) -> None:
     """Write a jail down as running, before its first instruction."""
-    value = {**running._asdict(), "boot": _boot()}
+    value = {**running._asdict(), "isolation": running.isolation._asdict(), "boot": _boot()}
     files.write_json(os.path.join(layout.running(running.name), "live.json"), value)
 
 
@@ -78,6 +81,7 @@ def find(name: str) -> Running | None:
     if value is None or value.pop("boot") != _boot():
         return None
     try:
+        value["isolation"] = Isolation(*(value["isolation"][field] for field in Isolation._fields))
         running = Running(*(value[field] for field in Running._fields))
     except KeyError as error:
         raise JailError(

@@ -57,6 +57,11 @@ MASKED_SYS = (
     "devices/virtual/powercap",
 )  # fmt: skip
 
+MASKED_PATHS = (*(f"/proc/{name}" for name in MASKED_PROC), *(f"/sys/{name}" for name in MASKED_SYS))
+READONLY_PATHS = tuple(f"/proc/{name}" for name in READONLY_PROC)
+WRITABLE_PATHS = tuple(f"/proc/{name}" for name in WRITABLE_PROC)
+"""The same as paths in the jail; what is writable lies within what is read-only."""
+
 USER_NAMESPACES_MAX = 0
 """``user.max_user_namespaces`` inside the jail's user namespace (namespaces(7))."""
 

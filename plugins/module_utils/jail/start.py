@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import JailError
+from ..kernel import image
 from ..kernel.cgroup import Group
 from ..rootfs import storage
-from . import console, identity, ids, launch, limits, live, network, policy, stop, store
+from . import apart, console, identity, ids, launch, limits, live, network, policy, stop, store
+from .isolation import options, settled
 from .launch import Plan, Streams
 from .live import Running
 
@@ -31,17 +33,21 @@ def start(name: str) -> None:
         runs, but not with all that was wanted in its tree, so that it can be helped from inside.
     """
     desired = store.read(name, "state")
+    if options.desired(desired)["userns"] == "host" and not image.is_read_only():
+        apart.call(__name__, "start", name)
+        return
     wiring = store.read(name, "net")
-    userns = desired.get("userns", policy.USERNS)
+    holds = options.desired(desired)
+    isolation = settled.settle(holds)
     slot = ids.allocate(name)
-    first_id = ids.first_id(slot) if userns == "auto" else None
+    first_id = ids.first_id(slot) if holds["userns"] == "auto" else None
     stop.clear(name)
     group = live.group_of(name)
-    started_with = {"command": desired.get("command"), "init": desired.get("init", policy.INIT)}
+    started_with = {"command": desired.get("command"), "init": desired.get("init", policy.INIT), **holds}
     hostname = desired.get("hostname", name)
 
     def before_go(pid: int, started: int) -> None:
-        running = Running(name, pid, started, slot, first_id, started_with, time.time())
+        running = Running(name, pid, started, slot, first_id, started_with, time.time(), isolation)
         network.wire(running, wiring)
         live.record(running)
 
@@ -58,6 +64,7 @@ def start(name: str) -> None:
                 streams=Streams(None, output, output),
                 preparation=identity.preparation(name, hostname, network.files(wiring)),
                 tools=None,
+                isolation=isolation,
                 tied=False,
             )
             started = launch.launch(plan, before_go)

@@ -12,7 +12,9 @@ from typing import Any
 
 from ..kernel import namespaces, signals
 from . import identity, policy, remove, start, stop
-from .facet import Facet, no_conflicts, parse_each
+from .facet import Facet, Values, no_conflicts, parse_each
+from .isolation import options as isolation
+from .isolation import settled
 from .live import Running
 from .options import Option
 from .plan import REMOVE, RESTART, START, STOP, Action, Request, plan_state
@@ -86,7 +88,18 @@ OPTIONS = (
     Option("userns", choices=("auto", "host"), default=policy.USERNS, read=_read_userns),
     Option("stop_signal", default=policy.STOP_SIGNAL, parse=_parse_signal),
     Option("stop_timeout", type="float", default=policy.STOP_SECONDS, parse=_parse_seconds),
+    *isolation.OPTIONS,
 )
+
+_parse_each = parse_each(OPTIONS)
+
+
+def _parse(given: Values, recorded: Values) -> dict[str, Any]:
+    """Each option by itself, then whether those of isolation can be had together."""
+    values = _parse_each(given, recorded)
+    if any(option.name in values for option in isolation.OPTIONS) or "userns" in values:
+        settled.check(isolation.desired({**recorded, **values}))
+    return values
 
 
 def _start(request: Request, _actions: Sequence[Action]) -> None:
@@ -110,7 +123,7 @@ FACET = Facet(
     name="state",
     options=OPTIONS,
     states=("started", "stopped", "restarted", "absent"),
-    parse=parse_each(OPTIONS),
+    parse=_parse,
     plan=plan_state,
     exists=remove.has_traces,
     conflicts=no_conflicts,

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, cellblock.jails contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which system calls a jail may make: the default seccomp policy, and its compiled programs.
+"""Which system calls a jail may make: the default seccomp policy, and what each of the switches opens in it.
 
 Two filters are stacked, and the kernel takes the stricter answer (seccomp(2)): an allowlist by name, and refusals
 by argument. libseccomp cannot compare one argument twice in a rule, so "any ioctl but these two" is not one rule of
@@ -10,15 +10,12 @@ an allowlist.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import hashlib
-import os
-import platform
+import functools
 import resource
+from collections.abc import Collection, Sequence
 
-from .. import files, layout
-from ..kernel import namespaces, seccomp
+from ..kernel import namespaces
 from ..kernel.seccomp import ALLOW, Argument, Filter, Rule, answer
 
 _FILES = """
@@ -58,12 +55,19 @@ timer_getoverrun timer_gettime timer_settime timerfd_create timerfd_gettime time
 """
 _COMMUNICATION = """
 accept accept4 bind connect getpeername getsockname getsockopt listen mq_getsetattr mq_notify mq_open mq_timedreceive
-mq_timedsend mq_unlink msgctl msgget msgrcv msgsnd recvfrom recvmmsg recvmsg semctl semget semop semtimedop sendmmsg
-sendmsg sendto setsockopt shmat shmctl shmdt shmget shutdown socket socketpair
+mq_timedsend mq_unlink recvfrom recvmmsg recvmsg sendmmsg sendmsg sendto setsockopt shutdown socket socketpair
 """
+_SYSTEM_V = "msgctl msgget msgrcv msgsnd semctl semget semop semtimedop shmat shmctl shmdt shmget"
+
+_OPENED_BY = {
+    "allow_sysvipc": _SYSTEM_V,
+    "allow_set_hostname": "sethostname setdomainname",
+}
+"""The calls that each switch opens."""
 
 _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)  # PER_LINUX, PER_LINUX32, each with UNAME26, and the query
 _TIOCSTI, _TIOCLINUX, _TIOCSETD = 0x5412, 0x541C, 0x5423
+_FIFREEZE, _FITHAW = 0xC0045877, 0xC0045878  # a frozen root file system holds even SIGKILL up
 _LOW_32_BITS = 0xFFFFFFFF  # the kernel looks at these only: a comparison of all 64 would be passed by a set high bit
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _SOCK_PACKET, _TYPE_MASK = 10, 0xF
@@ -72,24 +76,50 @@ _LAST_FAMILY = 64  # above every AF_MAX so far
 _NAMESPACE_FLAGS = tuple(namespaces.KINDS.values())
 
 
-def allowlist() -> Filter:
+@functools.lru_cache(maxsize=16)
+def filters(opened: Sequence[str] = (), architectures: Sequence[str] = ()) -> tuple[Filter, ...]:
+    """The default policy, in the order of loading.
+
+    :param opened: the names of the switches (``allow_sysvipc``, ...) that are on.
+    :param architectures: further ones whose calls are filtered alike, as :class:`Filter` has them.
+    """
+    both = (refusals(opened), allowlist(opened))
+    return tuple(each._replace(architectures=tuple(architectures)) for each in both)
+
+
+def allowlist(opened: Collection[str] = ()) -> Filter:
     """The calls that a jail may make. What the kernel has and we refuse says EPERM; what nobody knows yet says
     ENOSYS, so that programs fall back. So does ``clone3``, whose flags lie in memory, where no filter sees them, and
-    so do personalities that are not listed: what meets none of a call's conditions gets the default.
+    so do personalities that are not listed: what meets none of a call's conditions gets the default. System V IPC is
+    not there either, as in a jail of FreeBSD's, unless it is opened.
     """
-    names = " ".join((_FILES, _MEMORY, _PROCESSES, _EVENTS, _COMMUNICATION)).split()
+    more = [calls for switch, calls in _OPENED_BY.items() if switch in opened]
+    names = " ".join((_FILES, _MEMORY, _PROCESSES, _EVENTS, _COMMUNICATION, *more)).split()
+    missing = ["clone3", *(name for name in _SYSTEM_V.split() if name not in names)]
     rules = [Rule(name, ALLOW) for name in names]
     rules += [Rule("personality", ALLOW, (Argument(0, "==", value),)) for value in _PERSONALITIES]
-    rules.append(Rule("clone3", answer(errno.ENOSYS)))
+    rules += [Rule(name, answer(errno.ENOSYS)) for name in missing]
     return Filter(answer(errno.ENOSYS), answer(errno.EPERM), tuple(rules))
 
 
-def refusals() -> Filter:
+def refusals(opened: Collection[str] = ()) -> Filter:
     """What is refused of the allowed calls, by their arguments."""
     refused = answer(errno.EPERM)
     rules = [Rule("clone", refused, (Argument(0, "masked==", flag, flag),)) for flag in _NAMESPACE_FLAGS]
-    for request in (_TIOCSTI, _TIOCLINUX, _TIOCSETD):
+    for request in (_TIOCSTI, _TIOCLINUX, _TIOCSETD, _FIFREEZE, _FITHAW):
         rules.append(Rule("ioctl", refused, (Argument(1, "masked==", _LOW_32_BITS, request),)))
+    # The core limit stays at 1, which alone stops a core_pattern pipe; who sets another is told that it is done.
+    setting = Argument(2, "!=", 0)
+    rules.append(Rule("setrlimit", answer(0), (Argument(0, "masked==", _LOW_32_BITS, resource.RLIMIT_CORE),)))
+    rules.append(Rule("prlimit64", answer(0), (Argument(1, "masked==", _LOW_32_BITS, resource.RLIMIT_CORE), setting)))
+    if "allow_socket_af" not in opened:
+        rules += _socket_refusals()
+    return Filter(ALLOW, ALLOW, tuple(rules))
+
+
+def _socket_refusals() -> list[Rule]:
+    """On 32-bit x86 these refuse every socket that is asked for by socketcall(2), whose arguments lie in memory."""
+    rules = []
     no_family = answer(errno.EAFNOSUPPORT)
     for call, allowed in (("socket", _FAMILIES), ("socketpair", (_AF_UNIX,))):
         for family in range(_LAST_FAMILY + 1):
@@ -99,29 +129,8 @@ def refusals() -> Filter:
     # An old way to write AF_PACKET (packet(7)).
     old_packet = (Argument(0, "masked==", _LOW_32_BITS, _AF_INET), Argument(1, "masked==", _TYPE_MASK, _SOCK_PACKET))
     rules.append(Rule("socket", no_family, old_packet))
-    # The core limit stays at 1, which alone stops a core_pattern pipe; who sets another is told that it is done.
-    setting = Argument(2, "!=", 0)
-    rules.append(Rule("setrlimit", answer(0), (Argument(0, "masked==", _LOW_32_BITS, resource.RLIMIT_CORE),)))
-    rules.append(Rule("prlimit64", answer(0), (Argument(1, "masked==", _LOW_32_BITS, resource.RLIMIT_CORE), setting)))
     # libaudit takes EPROTONOSUPPORT for a kernel without audit, and login programs go on.
     no_protocol = answer(errno.EPROTONOSUPPORT)
     only_route = (Argument(0, "masked==", _LOW_32_BITS, _AF_NETLINK), Argument(2, "!=", 0))
     rules.append(Rule("socket", no_protocol, only_route))
-    return Filter(ALLOW, ALLOW, tuple(rules))
-
-
-def programs() -> list[bytes]:
-    """The compiled filters, in the order of loading; compiled once and kept under :data:`layout.CACHE` until the
-    next boot."""
-    return [_kept(policy) for policy in (refusals(), allowlist())]
-
-
-def _kept(policy: Filter) -> bytes:
-    text = f"{policy!r} {seccomp.version()} {platform.machine()}"
-    path = os.path.join(layout.CACHE, f"seccomp-{hashlib.sha256(text.encode()).hexdigest()[:32]}.bpf")
-    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
-        return file.read()
-    with files.locked("seccomp"):
-        program = seccomp.compile_filter(policy)
-        files.write_bytes(path, program)
-    return program
+    return rules

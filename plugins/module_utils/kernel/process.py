@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import signal
@@ -12,12 +13,14 @@ import sys
 from collections.abc import Iterable
 from typing import Callable
 
-from .syscalls import prctl, syscall
+from .syscalls import check, libc, prctl, syscall
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
+PERSONALITIES = {"linux": 0x0, "linux32": 0x8}
+"""Execution domains (``PER_*`` of ``linux/personality.h``); with ``linux32`` uname(2) names the 32-bit machine."""
 _LIBRARY_SIGNALS = (32, 33)  # the C library keeps these to itself (signal(7)), and hands on that they are ignored
 _SIGACTION_BYTES, _SIGSET_BYTES = 32, 8  # struct sigaction and sigset_t of the kernel; all zero is SIG_DFL
 
@@ -94,3 +97,8 @@ def hide_memory() -> None:
 def forbid_new_privileges() -> None:
     """From here on no exec gives privileges (PR_SET_NO_NEW_PRIVS)."""
     prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def set_personality(number: int) -> None:
+    """Change the execution domain of this process and its children (personality(2))."""
+    check(libc.personality(ctypes.c_ulong(number)), "personality")

@@ -18,11 +18,23 @@ from typing import NamedTuple
 from .syscalls import syscall
 
 ALLOW = 0x7FFF0000
+LOG = 0x7FFC0000
+TRAP = 0x00030000
+KILL_THREAD = 0x00000000
+KILL_PROCESS = 0x80000000
+"""Actions (``SECCOMP_RET_*`` of ``linux/seccomp.h``); see :func:`answer` and :func:`trace` for the others."""
 _ERRNO = 0x00050000
+_TRACE = 0x7FF00000
+_DATA = 0xFFFF
 _LIBRARY = "libseccomp.so.2"
 _ATTRIBUTE_OPTIMIZE = 8  # enum scmp_filter_attr, SCMP_FLTATR_CTL_OPTIMIZE, libseccomp 2.5
 _BINARY_TREE = 2
 _SET_MODE_FILTER = 1
+_NO_CALL = -1  # __NR_SCMP_ERROR
+_X32_BIT = 0x40000000
+_OFFSET_NUMBER, _OFFSET_ARCHITECTURE = 0, 4  # struct seccomp_data
+_LOAD_WORD, _RETURN = 0x20, 0x06  # linux/bpf_common.h: BPF_LD|BPF_W|BPF_ABS, BPF_RET|BPF_K
+_JUMP_IF_EQUAL, _JUMP_IF_GREATER, _JUMP_IF_GREATER_OR_EQUAL = 0x15, 0x25, 0x35
 
 COMPARISONS = {"!=": 1, "<": 2, "<=": 3, "==": 4, ">=": 5, ">": 6, "masked==": 7}
 """``enum scmp_compare`` of ``seccomp.h``."""
@@ -31,6 +43,16 @@ COMPARISONS = {"!=": 1, "<": 2, "<=": 3, "==": 4, ">=": 5, ">": 6, "masked==": 7
 def answer(number: int) -> int:
     """The action that refuses a call with this error number."""
     return _ERRNO | number
+
+
+def trace(number: int) -> int:
+    """The action that asks a tracer, with this message; ``ENOSYS`` for the call when there is none."""
+    return _TRACE | number
+
+
+def answers(action: int) -> bool:
+    """Whether an action is one of :func:`answer`."""
+    return action & ~_DATA == _ERRNO
 
 
 class Argument(NamedTuple):
@@ -55,11 +77,13 @@ class Filter(NamedTuple):
 
     :param default: the action for what no rule names.
     :param known: the action for every call that libseccomp knows by name and no rule names.
+    :param architectures: further ones that are filtered alike, by libseccomp's names (``x86``, ``arm``).
     """
 
     default: int
     known: int
     rules: tuple[Rule, ...]
+    architectures: tuple[str, ...] = ()
 
 
 class _Comparison(ctypes.Structure):
@@ -91,6 +115,10 @@ def _library() -> ctypes.CDLL:
     library.seccomp_syscall_resolve_name.argtypes = [ctypes.c_char_p]
     library.seccomp_syscall_resolve_num_arch.argtypes = [ctypes.c_uint32, ctypes.c_int]
     library.seccomp_syscall_resolve_num_arch.restype = ctypes.c_void_p
+    library.seccomp_arch_native.restype = ctypes.c_uint32
+    library.seccomp_arch_resolve_name.argtypes = [ctypes.c_char_p]
+    library.seccomp_arch_resolve_name.restype = ctypes.c_uint32
+    library.seccomp_arch_add.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
     return library
 
 
@@ -129,10 +157,13 @@ def compile_filter(policy: Filter) -> bytes:
         raise OSError(errno.EINVAL, "seccomp_init: refused the default action")
     try:
         library.seccomp_attr_set(context, _ATTRIBUTE_OPTIMIZE, _BINARY_TREE)  # libseccomp before 2.5: the linear order
+        for name in policy.architectures:
+            _add_architecture(library, context, name)
         named = set()
         for rule in policy.rules:
             number = library.seccomp_syscall_resolve_name(rule.call.encode())
-            if number >= 0:
+            # Negative numbers but -1 are calls of other architectures than the native one.
+            if number >= 0 or (policy.architectures and number != _NO_CALL):
                 named.add(number)
                 if rule.action != policy.default:  # libseccomp refuses a rule that repeats the default
                     _add(library, context, number, rule)
@@ -146,6 +177,34 @@ def compile_filter(policy: Filter) -> bytes:
             return file.read()
     finally:
         library.seccomp_release(context)
+
+
+def _add_architecture(library: ctypes.CDLL, context: int, name: str) -> None:
+    token = library.seccomp_arch_resolve_name(name.encode())
+    if token == 0:
+        raise OSError(errno.EINVAL, f"libseccomp knows no architecture {name}")
+    if token != library.seccomp_arch_native():
+        _check(library.seccomp_arch_add(context, token), f"seccomp_arch_add({name})")
+
+
+def newer_calls_missing() -> bytes:
+    """A program that answers ``ENOSYS`` to every call of the native architecture above the last one that libseccomp
+    knows, and lets all else pass.
+
+    For policies whose default is another error: to a program, that one means "no" and ``ENOSYS`` "try the older call".
+    """
+    library = _library()
+    last = max(_known_numbers(library))
+    instructions = (
+        (_LOAD_WORD, 0, 0, _OFFSET_ARCHITECTURE),
+        (_JUMP_IF_EQUAL, 0, 4, library.seccomp_arch_native()),
+        (_LOAD_WORD, 0, 0, _OFFSET_NUMBER),
+        (_JUMP_IF_GREATER_OR_EQUAL, 2, 0, _X32_BIT),  # numbers of another architecture with the same token
+        (_JUMP_IF_GREATER, 0, 1, last),
+        (_RETURN, 0, 0, answer(errno.ENOSYS)),
+        (_RETURN, 0, 0, ALLOW),
+    )
+    return b"".join(struct.pack("HBBI", *instruction) for instruction in instructions)
 
 
 def version() -> str:

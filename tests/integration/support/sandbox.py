@@ -25,7 +25,10 @@ from ansible_collections.cellblock.jails.plugins.module_utils.net import loopbac
 PREFIX = f"t-{os.getpid()}-"
 """How the name of every jail of this test run begins; another may be under way beside it."""
 
-PLACES = (layout.ETC, layout.LIB, layout.RUN, layout.LOG, layout.RUNTIME, os.path.dirname(layout.COMMAND))
+PLACES = (
+    *(layout.ETC, layout.SECCOMP, layout.LIB, layout.RUN, layout.LOG, layout.RUNTIME),
+    os.path.dirname(layout.COMMAND),
+)
 """The directories that the tests have to themselves."""
 
 _KINDS = ("mnt", "net")

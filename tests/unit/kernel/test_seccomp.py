@@ -20,7 +20,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
+from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import syscall_policy
+from ansible_collections.cellblock.jails.plugins.module_utils.jail.isolation import programs
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process, seccomp
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel.seccomp import (
     ALLOW,
@@ -97,7 +99,7 @@ def under(filters: list[Filter], action: Callable[[], Any]) -> Any:
 
 def policy() -> list[Filter]:
     """What a jail gets."""
-    return [syscall_policy.refusals(), syscall_policy.allowlist()]
+    return list(syscall_policy.filters())
 
 
 @pytest.mark.parametrize(
@@ -233,15 +235,21 @@ def test_calls_that_the_library_does_not_know_are_passed_over() -> None:
 
 
 def test_compiled_programs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second time nothing is compiled: what is loaded is what lies in the cache, the refusals first."""
+    """The second time nothing is compiled: what is loaded is what lies in the cache. One that somebody removed is not
+    taken for an empty one."""
     monkeypatch.setattr(layout, "CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(layout, "LOCKS", str(tmp_path / "locks"))
-    first = syscall_policy.programs()
-    assert first == [seccomp.compile_filter(each) for each in policy()]
-    (kept,) = [path for path in (tmp_path / "cache").iterdir() if path.read_bytes() == first[0]]
-    kept.write_bytes(b"\0" * 8)
-    assert syscall_policy.programs() == [b"\0" * 8, first[1]]
+    read = programs.read.__wrapped__
+    names = [programs.keep(each) for each in policy()]
+    assert [read(name) for name in names] == [seccomp.compile_filter(each) for each in policy()]
+    (kept,) = [path for path in (tmp_path / "cache").iterdir() if names[0] in path.name]
     assert kept.stat().st_mode & 0o077 == 0
+    kept.write_bytes(b"\0" * 8)
+    assert programs.keep(policy()[0]) == names[0]
+    assert read(names[0]) == b"\0" * 8
+    kept.unlink()
+    with pytest.raises(JailError, match="restart the jail"):
+        read(names[0])
 
 
 @pytest.mark.parametrize("family", [socket.AF_PACKET, socket.AF_NETLINK, 30, 40, 44])
@@ -280,3 +288,46 @@ def test_the_core_limit_stays() -> None:
 
     before = resource.getrlimit(resource.RLIMIT_CORE)
     assert under(policy(), lower) == [*before, 17, 17]
+
+
+def test_newer_calls_are_missing() -> None:
+    """Above the last call that the library knows, "no" becomes "there is no such call"; below it stays "no"."""
+    everything = Filter(answer(errno.EPERM), answer(errno.EPERM), tuple(Rule(name, ALLOW) for name in _TO_REPORT))
+
+    def ask() -> list[str]:
+        return [call("getpid"), call("mount"), call(1000)]
+
+    assert under([everything], ask) == ["EPERM", "EPERM", "EPERM"]
+    missing = seccomp.newer_calls_missing()
+    reading, writing = os.pipe()
+
+    def child() -> None:
+        process.forbid_new_privileges()
+        for program in (seccomp.compile_filter(everything), missing):
+            seccomp.load(program)
+        os.write(writing, json.dumps(ask()).encode())
+
+    pid = process.fork(child)
+    os.close(writing)
+    with os.fdopen(reading) as file:
+        assert json.loads(file.read()) == ["EPERM", "EPERM", "ENOSYS"]
+    assert process.wait(pid) == 0
+
+
+_TO_REPORT = ("write", "exit_group", "seccomp", "mmap", "munmap", "brk", "futex", "rt_sigaction", "madvise")
+"""What a child needs for telling its findings."""
+
+
+def test_an_architecture_that_the_library_does_not_know() -> None:
+    """Is an error, not a filter without it."""
+    with pytest.raises(OSError, match="knows no architecture vax"):
+        seccomp.compile_filter(Filter(ALLOW, ALLOW, (), ("vax",)))
+
+
+def test_actions_with_a_number() -> None:
+    """What is an error number is told from what is none."""
+    assert seccomp.answers(answer(errno.EPERM))
+    assert seccomp.answers(answer(0))
+    assert not any(
+        map(seccomp.answers, (ALLOW, seccomp.LOG, seccomp.TRAP, seccomp.trace(1), seccomp.KILL_THREAD, 1 << 31))
+    )

@@ -1,0 +1,30 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The isolation of a running jail: settled at its start (:mod:`settled`), recorded with it, and the same for all that
+enters it later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Isolation(NamedTuple):
+    """What holds the processes of a jail; JSON-able.
+
+    :param capabilities: the bounding set.
+    :param programs: names of seccomp programs (:mod:`programs`), in the order of loading; none when unconfined.
+    :param profile: the digest of the seccomp profile's file; empty when it is none.
+    :param masked_paths: absolute paths in the jail that are covered.
+    :param readonly_paths: absolute paths in the jail that are read-only, and within them those that are not.
+    """
+
+    capabilities: Sequence[str]
+    programs: Sequence[str]
+    profile: str
+    no_new_privs: bool
+    personality: str
+    masked_paths: Sequence[str]
+    readonly_paths: Sequence[str]
+    writable_paths: Sequence[str]

@@ -1,0 +1,114 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a jail's isolation options come to."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from ...errors import JailError
+from ...kernel.seccomp import Filter, answers
+from .. import policy, syscall_policy
+from . import profiles, programs
+from .record import Isolation
+
+SWITCHES = {
+    "allow_chflags": ("LINUX_IMMUTABLE",),
+    "allow_raw_sockets": ("NET_RAW",),
+    "allow_set_hostname": ("SYS_ADMIN",),
+    "allow_socket_af": (),
+    "allow_sysvipc": (),
+}
+"""FreeBSD's switches, and the capabilities that each needs on Linux."""
+
+_TAKEN_BY_SECURELEVEL = (
+    (1, ("LINUX_IMMUTABLE", "SYS_MODULE", "SYS_RAWIO")),
+    (2, ("SYS_TIME",)),
+    (3, ("NET_ADMIN",)),
+)
+"""From which level on which capabilities cannot be had, whatever opens them."""
+_NETWORK_SECURE = 3
+_NETWORK_SYSCTLS = "/proc/sys/net"
+
+_FOREIGN = {"linux": {}, "linux32": {"x86_64": ("x86",), "aarch64": ("arm",)}}
+"""By personality and machine: architectures (libseccomp's names) whose calls are allowed like the native ones."""
+
+
+def settle(values: Mapping[str, Any]) -> Isolation:
+    """Settle what the options come to, and compile what has to be compiled.
+
+    :param values: canonical values of all isolation options.
+    :raises JailError: when they cannot be had together, or a profile cannot be read.
+    """
+    _refuse_impossible(values)
+    bounding = _capabilities(values)
+    filters, digest = _filters(values, bounding)
+    names = [programs.keep(each) for each in filters]
+    if digest and answers(filters[0].default):
+        names.append(programs.keep_newer_calls_missing())
+    return Isolation(
+        capabilities=bounding,
+        programs=names,
+        profile=digest,
+        no_new_privs=values["no_new_privs"],
+        personality=values["personality"],
+        masked_paths=_changed(policy.MASKED_PATHS, values["masked_paths"]),
+        readonly_paths=_changed(policy.READONLY_PATHS, values["readonly_paths"]),
+        writable_paths=[] if values["securelevel"] >= _NETWORK_SECURE else list(policy.WRITABLE_PATHS),
+    )
+
+
+def check(values: Mapping[str, Any]) -> None:
+    """Raise what :func:`settle` would, without compiling anything.
+
+    :raises JailError: likewise.
+    """
+    _refuse_impossible(values)
+    _filters(values, _capabilities(values))
+
+
+def _refuse_impossible(values: Mapping[str, Any]) -> None:
+    if values["allow_chflags"] and values["userns"] != "host":
+        raise JailError(
+            "the kernel lets nobody outside the host's user namespace change these flags",
+            option="allow_chflags",
+            advice="it can only be had together with userns=host",
+        )
+    if values["allow_set_hostname"] and values["userns"] == "host":
+        raise JailError(
+            "it needs CAP_SYS_ADMIN, which in the host's user namespace is power over the host",
+            option="allow_set_hostname",
+            advice="it cannot be had together with userns=host",
+        )
+
+
+def _capabilities(values: Mapping[str, Any]) -> list[str]:
+    """The bounding set: the baseline and what the switches need, less what is dropped, and what is added; no more than
+    the securelevel leaves."""
+    opened = {name for switch, needed in SWITCHES.items() if values[switch] for name in needed}
+    said = values["capabilities"]
+    had = ({*policy.CAPABILITIES, *opened} - set(said["drop"])) | set(said["add"])
+    for level, taken in _TAKEN_BY_SECURELEVEL:
+        if values["securelevel"] >= level:
+            had -= set(taken)
+    return sorted(had)
+
+
+def _filters(values: Mapping[str, Any], bounding: Collection[str]) -> tuple[Sequence[Filter], str]:
+    """The seccomp filters in the order of loading, and the digest of the profile that they are from."""
+    if values["seccomp"] == profiles.UNCONFINED:
+        return [], ""
+    if values["seccomp"] != profiles.DEFAULT:
+        profile = profiles.load(values["seccomp"], bounding)
+        return [profile.filter], profile.digest
+    opened = tuple(switch for switch in SWITCHES if values[switch])
+    foreign = _FOREIGN[values["personality"]].get(platform.machine(), ())
+    return syscall_policy.filters(opened, foreign), ""
+
+
+def _changed(baseline: Sequence[str], said: Mapping[str, Sequence[str]]) -> list[str]:
+    kept = [path for path in baseline if path not in said["remove"]]
+    return [*kept, *(path for path in said["add"] if path not in kept)]

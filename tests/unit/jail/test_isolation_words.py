@@ -1,0 +1,133 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the isolation options come to, by their words alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.cellblock.jails.plugins.module_utils import layout
+from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import policy
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import state as facet
+from ansible_collections.cellblock.jails.plugins.module_utils.jail.isolation import options, settled
+from ansible_collections.cellblock.jails.plugins.module_utils.jail.isolation.record import Isolation
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import capabilities
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(layout, "LOCKS", str(tmp_path_factory.mktemp("locks")))
+        yield
+
+
+def settle(**given_options: Any) -> Isolation:
+    """What a jail with these options, as a user writes them, gets."""
+    return settled.settle(options.desired(facet.FACET.parse(given_options, {})))
+
+
+def test_a_jail_of_which_nothing_was_said_has_the_baseline() -> None:
+    """No more, and no less."""
+    found = settle()
+    assert set(found.capabilities) == set(policy.CAPABILITIES)
+    assert tuple(found.masked_paths) == policy.MASKED_PATHS
+    assert tuple(found.readonly_paths) == policy.READONLY_PATHS
+    assert len(found.programs) == 2
+    assert (found.profile, found.no_new_privs, found.personality) == ("", False, "linux")
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([option.name for option in options.OPTIONS if option.type == "bool"]), st.booleans()
+    ),
+    st.integers(-1, 3),
+    st.lists(st.sampled_from(capabilities.NAMES)),
+    st.lists(st.sampled_from(capabilities.NAMES)),
+)
+def test_capabilities_are_what_was_opened_and_no_more(
+    switches: dict[str, bool], level: int, add: list[str], drop: list[str]
+) -> None:
+    """Whatever is said together: nothing comes from nowhere, what is dropped is gone unless it is added too, and no
+    securelevel gives anything."""
+    said = {**switches, "capabilities": {"add": add, "drop": drop}}
+    values = options.desired({"userns": "auto", **facet._parse_each(said, {})})
+    bound = set(settled._capabilities({**values, "securelevel": level}))
+    free = set(settled._capabilities({**values, "securelevel": -1}))
+    opened = {name for switch, on in switches.items() if on for name in settled.SWITCHES.get(switch, ())}
+    assert bound <= free
+    assert free == ({*policy.CAPABILITIES, *opened} - set(drop)) | set(add)
+
+
+@pytest.mark.parametrize(
+    ("value", "canonical"),
+    [
+        ({}, {"add": [], "drop": []}),
+        ({"add": None, "drop": None}, {"add": [], "drop": []}),
+        ({"add": ["net_raw", "CAP_NET_RAW"]}, {"add": ["NET_RAW"], "drop": []}),
+        ({"drop": ["KILL", "CHOWN"]}, {"add": [], "drop": ["CHOWN", "KILL"]}),
+        ({"drop": ["all"]}, {"add": [], "drop": sorted(capabilities.NAMES)}),
+    ],
+)
+def test_words_for_capabilities(value: dict[str, Any], canonical: dict[str, Any]) -> None:
+    """With or without the prefix, in any case and order; ALL is every one."""
+    assert facet.FACET.parse({"capabilities": value}, {}) == {"capabilities": canonical}
+
+
+def test_all_is_shown_as_it_was_written() -> None:
+    """And not as forty names."""
+    parsed = facet.FACET.parse({"capabilities": {"drop": ["ALL"]}}, {})["capabilities"]
+    assert facet.FACET.option("capabilities").show(parsed) == {"add": [], "drop": ["ALL"]}
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "canonical"),
+    [
+        ("masked_paths", {"add": ["/a/", "/b//c"]}, {"add": ["/a", "/b/c"], "remove": []}),
+        ("masked_paths", {"remove": ["/proc/kcore"]}, {"add": [], "remove": ["/proc/kcore"]}),
+        ("readonly_paths", {"remove": ["/proc/sys/"]}, {"add": [], "remove": ["/proc/sys"]}),
+    ],
+)
+def test_words_for_paths(option: str, value: dict[str, Any], canonical: dict[str, Any]) -> None:
+    """In one form."""
+    assert facet.FACET.parse({option: value}, {}) == {option: canonical}
+
+
+@pytest.mark.parametrize("path", ["", "a", "/", "//", "/..", "/a/..", "/a\0b", "../a"])
+@pytest.mark.parametrize("option", ["masked_paths", "readonly_paths"])
+def test_what_is_no_path_inside(option: str, path: str) -> None:
+    """Relative ones, and the root."""
+    with pytest.raises(JailError, match=f"^{option}: "):
+        facet.FACET.parse({option: {"add": [path]}}, {})
+
+
+@pytest.mark.parametrize(
+    ("given_options", "recorded"),
+    [
+        ({"allow_chflags": True}, {}),
+        ({"userns": "auto"}, {"allow_chflags": True, "userns": "host"}),
+        ({"allow_set_hostname": True}, {"userns": "host"}),
+        ({"userns": "host"}, {"allow_set_hostname": True}),
+    ],
+)
+def test_what_excludes_each_other_is_refused_in_either_order(given_options: Any, recorded: Any) -> None:
+    """Also when one half of it was said in an earlier run."""
+    with pytest.raises(JailError, match=r"^allow_"):
+        facet.FACET.parse(given_options, recorded)
+
+
+def test_a_program_is_one_of_a_policy() -> None:
+    """Different switches give different filters, the same give the same, and the personality has a say."""
+    programs = [
+        tuple(settle(**said).programs)
+        for said in ({}, {"allow_sysvipc": True}, {"allow_socket_af": True}, {"personality": "linux32"})
+    ]
+    assert len(set(programs)) == len(programs)
+    assert tuple(settle(allow_raw_sockets=True).programs) == programs[0]
+    assert settle(seccomp="unconfined").programs == []
