@@ -26,9 +26,10 @@ options:
       - What to report. V(limits), V(net) and V(state) are the options of the modules of these names; V(rootfs) is
         the template and how it was made; V(usage) is the memory, CPU time and processes of a running jail; V(size)
         is the disk space that the jail's own files take, for which they are all visited.
+      - V(templates) reports the templates of the host beside its jails.
     type: list
     elements: str
-    choices: [limits, net, rootfs, state, usage, size]
+    choices: [limits, net, rootfs, state, usage, size, templates]
     default: [limits, net, rootfs, state, usage]
 """
 
@@ -41,6 +42,11 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ item.key }} has {{ item.value.usage.processes }} processes"
   loop: "{{ found.jails | dict2items | selectattr('value.pid') }}"
+
+- name: Ask for the templates alone
+  cellblock.jails.jail_info:
+    name: []
+    gather: [templates]
 """
 
 RETURN = r"""
@@ -82,7 +88,7 @@ jails:
       type: dict
       returned: when gathered
     rootfs:
-      description: The options of M(cellblock.jails.jail_rootfs), and the C(template).
+      description: The options of M(cellblock.jails.jail_rootfs) that were given, and the C(template).
       type: dict
       returned: when gathered
     usage:
@@ -102,6 +108,59 @@ jails:
       first_id: 268435456
       log: /var/log/jails/web1.log
       usage: {memory: 3145728, pids: 3, processes: 3, cpu_seconds: 0.02}
+templates:
+  description: The templates, by key.
+  returned: when gathered
+  type: dict
+  contains:
+    method:
+      description: How it was built.
+      type: str
+      returned: always
+    release:
+      description: The suite or release that it is of.
+      type: str
+      returned: always
+    trust_group:
+      description: Whose jails share it.
+      type: str
+      returned: always
+    recipe:
+      description: All that it was built from.
+      type: dict
+      returned: always
+    generation:
+      description: Which one of the same recipe it is; the newest one is what a new jail is made of.
+      type: int
+      returned: always
+    built:
+      description: When it was built.
+      type: str
+      returned: always
+    age:
+      description: Seconds since then.
+      type: int
+      returned: always
+    size:
+      description: Bytes on disk.
+      type: int
+      returned: always
+    jails:
+      description: The jails that came from it.
+      type: list
+      elements: str
+      returned: always
+  sample:
+    debootstrap-bookworm-0123456789abcdef.2:
+      method: debootstrap
+      release: bookworm
+      trust_group: default
+      recipe: {method: debootstrap, suite: bookworm, packages: [nginx-light]}
+      generation: 2
+      built: "2026-01-31T12:00:00+00:00"
+      age: 3600
+      size: 187269120
+      jails: [web1, web2]
 """
 
 from ansible_collections.cellblock.jails.plugins.module_utils.module import run_info

@@ -11,14 +11,19 @@ short_description: Make and remove the root file systems of jails
 description:
   - A root file system is a clone of a template, and a template is built once from its recipe (O(method) and its
     options), however many jails have the same. A build can take minutes; C(tail -F /var/log/jails/build.log) on the
-    host shows how far it is.
+    host shows how far it is, and so does C(ansible-playbook -v) over the connections V(local) and V(ssh).
   - A root file system is made once. What would make another one of it is refused, for its files are yours.
+  - No template holds what belongs to one system only. Each jail gets a machine id, an C(/etc/hosts) with its own name,
+    and SSH host keys where it has an SSH server, at its first start, and keeps them; the options from
+    O(authorized_keys) to O(timezone) are of the jail, too. They are written live where it runs, and otherwise at its
+    next start. One that was never given is never touched.
 author:
   - cellblock.jails contributors (@cellblock)
 version_added: 0.1.0
 requirements:
   - debootstrap, for O(method=debootstrap)
   - GNU tar, for O(method=archive), and gzip, xz, zstd or bzip2 as the archive needs it
+  - ssh-keygen, for jails with an SSH server
 extends_documentation_fragment:
   - cellblock.jails.attributes
   - cellblock.jails.attributes.idempotent
@@ -107,6 +112,12 @@ options:
       - Jails share the files of a template in memory as on disk. A template is shared only within a trust group;
         V(default) if left out.
     type: str
+  refresh: &refresh
+    description:
+      - How old a template may be when a jail is made of it, such as V(12h), V(7d) or V(4w). Where the newest one is
+        older, another one of the same recipe is built beside it; jails that have the old one keep it.
+      - If left out, the newest one is used, however old it is.
+    type: str
   storage: &storage
     description:
       - V(overlay) stores only what the jail writes; V(directory) is a full copy, for file systems that overlayfs
@@ -115,6 +126,48 @@ options:
       - V(overlay) if left out.
     type: str
     choices: [overlay, directory]
+  authorized_keys: &authorized_keys
+    description: The public keys that open the root account of the jail over SSH, as lines of its
+      C(/root/.ssh/authorized_keys), which holds no others then.
+    type: list
+    elements: str
+  fstab: &fstab
+    description: The lines of C(/etc/fstab), see fstab(5). A jail cannot mount by itself; programs read it.
+    type: list
+    elements: str
+  hosts: &hosts
+    description: Lines of C(/etc/hosts), each an address and names, after those for the loopback addresses and the
+      jail's own name.
+    type: list
+    elements: str
+  locale: &locale
+    description: The C(LANG) of C(/etc/locale.conf) and, in a jail like Debian's, of C(/etc/default/locale), for
+      whoever logs in. It is for you to have the locale installed.
+    type: str
+  machine_id: &machine_id
+    description: The C(/etc/machine-id), 32 hexadecimal digits. If left out, random ones of the jail's own, from its
+      first start on.
+    type: str
+  package_sources: &package_sources
+    description:
+      - Where the package manager of the jail takes packages from, and from nowhere else. Files of other sources are
+        removed.
+      - The lines of C(/etc/apt/sources.list) or C(/etc/apk/repositories), or for C(/etc/yum.repos.d) lines with an id,
+        the base URL and, if its key is to be imported, the URL of that. Which of them shows in the jail.
+    type: list
+    elements: str
+  ssh_host_keys: &ssh_host_keys
+    description:
+      - The types of SSH host keys that the jail has. Missing ones are made by the ssh-keygen of the host; others are
+        removed.
+      - If left out, one of each type is made when a jail with an SSH server and no host key starts, and then left
+        alone. C(jail renew NAME) on the host has the next start of the jail make new ones, and a new machine id.
+    type: list
+    elements: str
+    choices: [ecdsa, ed25519, rsa]
+  timezone: &timezone
+    description: The time zone, such as V(Europe/Berlin), which the jail needs tzdata for.
+    type: str
   jails:
     description: Many jails in one run. An option beside it holds for each of them that does not say otherwise.
     type: list
@@ -139,7 +192,16 @@ options:
       url: *url
       checksum: *checksum
       trust_group: *trust_group
+      refresh: *refresh
       storage: *storage
+      authorized_keys: *authorized_keys
+      fstab: *fstab
+      hosts: *hosts
+      locale: *locale
+      machine_id: *machine_id
+      package_sources: *package_sources
+      ssh_host_keys: *ssh_host_keys
+      timezone: *timezone
 """
 
 EXAMPLES = r"""
@@ -167,6 +229,22 @@ EXAMPLES = r"""
     name: moved
     method: archive
     path: /root/moved.tar.zst
+
+- name: A jail to log in to, from a template that is not older than a week
+  cellblock.jails.jail_rootfs:
+    name: shell1
+    method: debootstrap
+    suite: bookworm
+    packages: [openssh-server, locales-all, tzdata]
+    refresh: 7d
+    authorized_keys:
+      - "{{ lookup('ansible.builtin.file', '~/.ssh/id_ed25519.pub') }}"
+    hosts: ["192.0.2.7 db.example db"]
+    locale: de_DE.UTF-8
+    timezone: Europe/Berlin
+    package_sources:
+      - deb http://mirror.example/debian bookworm main
+      - deb http://mirror.example/debian-security bookworm-security main
 """
 
 RETURN = r"""

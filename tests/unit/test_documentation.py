@@ -20,6 +20,10 @@ _MODULES = Path(__file__).parents[2] / "plugins" / "modules"
 NAMES = sorted(path.stem for path in _MODULES.glob("*.py"))
 
 
+_OF_THE_HOST = ("jail_info", "jail_prune")
+"""Modules that are about the host, not about one jail or many."""
+
+
 class _AskedError(Exception):
     """Carries the argument specification that a module asks Ansible for."""
 
@@ -60,7 +64,7 @@ def facts(options: Mapping[str, Any], inner: str) -> dict[str, Any]:
 
 def test_there_are_modules() -> None:
     """The tests below have something to test."""
-    assert {"jail_info", "jail_limits", "jail_net", "jail_rootfs", "jail_state"} <= set(NAMES)
+    assert {"jail_info", "jail_limits", "jail_net", "jail_prune", "jail_rootfs", "jail_state"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -69,7 +73,7 @@ def test_options_are_documented_as_they_are(name: str) -> None:
     assert facts(documented(name)["options"], "suboptions") == facts(specification(name)["argument_spec"], "options")
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "jail_info"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in _OF_THE_HOST])
 def test_a_list_takes_the_options_of_one_jail(name: str) -> None:
     """``jails`` has every option of the top level but itself, of the same kind, and a name that is needed."""
     options = dict(specification(name)["argument_spec"])

@@ -52,7 +52,7 @@ _LEASES = ("var/lib/NetworkManager", "var/lib/dhclient", "var/lib/dhcp", "var/li
 _JOURNAL = "var/log/journal"
 _LOGS = ("var/log", 2)  # and how many levels of directories
 _APT = ("etc/apt", "etc/apt/apt.conf.d")
-_APT_PROXY = re.compile(rb"^\s*acquire::(http|https|ftp)::proxy\b.*\n?", re.IGNORECASE | re.MULTILINE)
+_APT_PROXY = re.compile(rb"^[ \t]*acquire::(http|https|ftp)::proxy\b[^;\n]*;?[ \t]*\n?", re.IGNORECASE | re.MULTILINE)
 _ENTRIES_LIMIT = 1000
 # The launcher mounts on these, and refuses a symbolic link there.
 _MOUNT_POINTS = {"proc": 0o555, "sys": 0o555, "dev": 0o755, "run": 0o755}

@@ -89,7 +89,7 @@ _YUM = _Manager(
     "etc/yum.repos.d",
     "etc/yum.repos.d/jail.repo",
     ("etc/yum.repos.d", (".repo",)),
-    re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]* (https?|file)://\S+( (https?|file)://\S+)?"),
+    re.compile(r"(?!deb )[A-Za-z0-9][A-Za-z0-9_.-]* (https?|file)://\S+( (https?|file)://\S+)?"),
     "base http://mirror.example/release/os/ file:///etc/pki/rpm-gpg/KEY",
     _sections,
     _sources,

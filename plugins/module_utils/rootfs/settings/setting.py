@@ -28,9 +28,9 @@ def one_line(given: str) -> str:
 
     :raises ValueError: for what would be more lines than one, or none.
     """
-    if not given.isprintable():
-        raise ValueError(f"{given!r} has characters that cannot be printed")
     line = given.strip()
+    if not line.replace("\t", " ").isprintable():
+        raise ValueError(f"{given!r} has characters that cannot be printed")
     if not line or line.startswith("#"):
         raise ValueError(f"{given!r} says nothing")
     return line
