@@ -22,11 +22,12 @@ from .. import files, layout
 from ..errors import JailError
 from . import buildlog, generations, recipes, records, space, staging
 from .builder import Builder, Confine
-from .methods import archive, debootstrap, skeleton
+from .methods import archive, debootstrap, dnf, skeleton
 
 _BUILDERS: Mapping[str, Builder] = {
     "archive": archive.build,
     "debootstrap": debootstrap.build,
+    "dnf": dnf.build,
     "skeleton": skeleton.build,
 }
 _LOCK = "template-"
