@@ -22,9 +22,10 @@ from .. import files, layout
 from ..errors import JailError
 from . import buildlog, generations, recipes, records, space, staging
 from .builder import Builder, Confine
-from .methods import archive, debootstrap, dnf, skeleton
+from .methods import apk, archive, debootstrap, dnf, skeleton
 
 _BUILDERS: Mapping[str, Builder] = {
+    "apk": apk.build,
     "archive": archive.build,
     "debootstrap": debootstrap.build,
     "dnf": dnf.build,

@@ -60,7 +60,7 @@ class Rpm(NamedTuple):
 
     def _database(self, packages: Sequence[str]) -> str:
         with paths.opened(os.memfd_create("names")) as names:
-            arguments = ["--query", "--queryformat", "[%{FILENAMES}\n]", "--package", *packages]
+            arguments = ["--query", "--nosignature", "--queryformat", "[%{FILENAMES}\n]", "--package", *packages]
             self._run("rpm", _DATABASES[-1], arguments, "the packages cannot be read", names)
             found = set(os.pread(names, _NAMES_LIMIT, 0).decode(errors="replace").splitlines())
         return next((place for place in _DATABASES if place in found), _DATABASES[-1])
