@@ -11,9 +11,15 @@ HOST_PACKAGES := python3-venv debootstrap nftables busybox-static python3-pyrout
 TEST_PACKAGES := \
 	btrfs-progs \
 	bubblewrap \
+	createrepo-c \
+	dnf \
 	gcc \
+	gpg \
+	gpg-agent \
 	libc6-dev \
+	mmdebstrap \
 	openssl \
+	rpm \
 	runc \
 	shellcheck \
 	strace \

@@ -21,7 +21,9 @@ author:
   - cellblock.jails contributors (@cellblock)
 version_added: 0.1.0
 requirements:
-  - debootstrap, for O(method=debootstrap)
+  - debootstrap or mmdebstrap, for O(method=debootstrap)
+  - openssl, for O(method=apk)
+  - dnf and rpm, for O(method=dnf), which Debian has as packages too
   - GNU tar, for O(method=archive), and gzip, xz, zstd or bzip2 as the archive needs it
   - ssh-keygen, for jails with an SSH server
 extends_documentation_fragment:
@@ -39,6 +41,9 @@ options:
     choices: [present, absent]
   method: &method
     description:
+      - V(apk) installs Alpine Linux, or whatever has such repositories. The host fetches indexes and packages and
+        verifies each against O(keys); apk itself and the packages' scripts run confined like a jail, without network.
+        The packages C(alpine-base) and O(packages) are installed.
       - V(archive) unpacks a tar archive, uncompressed or by gzip, xz, zstd or bzip2, whatever its name. The root may
         be in one leading folder. Nothing of it is unpacked on the host; only programs that are confined like a jail
         read it.
@@ -52,14 +57,22 @@ options:
         beforehand.
       - V(debootstrap) installs Debian or a derivative. Packages are verified, and their scripts run confined like a
         jail.
+      - V(dnf) installs Fedora or its kin. The host's dnf chooses and fetches O(packages) and what they need, without
+        weak dependencies; that each is signed by one of O(gpgkeys) is checked, and they are installed and their
+        scriptlets run, by a copy of the host's rpm that is confined like a jail. An index is verified where its
+        repository has a signature of it; where it has none, which is usual, give URLs of https. A system whose own rpm
+        cannot read databases of the kind sqlite (before Fedora 33 and Enterprise Linux 9) cannot be made.
       - V(skeleton) makes a minimal tree of O(binaries) from the host and the libraries that they need.
     type: str
-    choices: [archive, debootstrap, skeleton]
+    choices: [apk, archive, debootstrap, dnf, skeleton]
   suite: &suite
     description: The suite, such as V(bookworm). Needed by O(method=debootstrap).
     type: str
   mirror: &mirror
-    description: The URL of a mirror; left out, the mirror of the host's own package configuration.
+    description:
+      - The URL of a mirror; left out, the mirror of the host's own package configuration.
+      - Of O(method=apk) only the beginning, such as V(https://mirror.example/alpine); O(release) and O(repositories)
+        follow. A host that is no Alpine Linux has no default.
     type: str
   components: &components
     description: Components of the suite; V(main) if left out.
@@ -71,7 +84,7 @@ options:
     type: str
     choices: [minbase, buildd, standard]
   packages: &packages
-    description: Packages to install as well.
+    description: Packages to install as well; for O(method=dnf) all that are asked for, and groups such as V(@core).
     type: list
     elements: str
   exclude: &exclude
@@ -83,8 +96,47 @@ options:
       out.
     type: path
   arch: &arch
-    description: The architecture, as dpkg calls it; the host's if left out.
+    description: The architecture, as dpkg, apk or rpm calls it; the host's if left out.
     type: str
+  tool: &tool
+    description:
+      - The program that O(method=debootstrap) uses; V(debootstrap) if left out.
+      - V(mmdebstrap) leaves the choice of packages to apt, which verifies as strictly, refuses an archive whose signed
+        index has expired, and is faster. It makes nearly the same, but a template of its own.
+    type: str
+    choices: [debootstrap, mmdebstrap]
+  release: &release
+    description: The release. Needed by O(method=apk) for repositories of Alpine Linux (V(v3.22), V(edge) or
+      V(latest-stable), for example) and by O(method=dnf) (V(43), for example).
+    type: str
+  repositories: &repositories
+    description:
+      - For O(method=apk), names of Alpine's repositories or whole URLs without the architecture; V([main, community])
+        if left out.
+      - For O(method=dnf), URLs, or mappings of C(name), C(baseurl) and perhaps C(gpgkey), a file on the host with the
+        keys of that one. A URL may have C($releasever), C($basearch) and C($arch) in it. Left out, the repositories
+        that are enabled on the host itself, if it has any in C(/etc/yum.repos.d), and the keys that are named there.
+      - The system that is made knows them, with their keys, as its own.
+    type: list
+    elements: raw
+  keys: &keys
+    description: A directory on the host with the public keys (C(NAME.pub)) of which one must have signed each index,
+      for O(method=apk). If left out, the keys of Alpine Linux for x86_64 and aarch64, which are part of this
+      collection.
+    type: path
+  apk: &apk
+    description: An apk on the host to use, copied into the confinement, for O(method=apk). If left out,
+      C(apk.static) of the package C(apk-tools-static) is fetched and verified like all packages.
+    type: path
+  allow_untrusted: &allow_untrusted
+    description: For O(method=apk), do not check who has signed indexes and packages. Whoever can change what the
+      mirror sends, also on the way, decides then what runs in the jail. V(false) if left out.
+    type: bool
+  gpgkeys: &gpgkeys
+    description: Files on the host with the public keys that packages must be signed with, for O(method=dnf). Needed
+      for every one of O(repositories) that has no C(gpgkey).
+    type: list
+    elements: path
   binaries: &binaries
     description: Programs of the host to copy, by name or absolute path. Busybox gets its links. For
       O(method=skeleton).
@@ -187,6 +239,13 @@ options:
       exclude: *exclude
       keyring: *keyring
       arch: *arch
+      tool: *tool
+      release: *release
+      repositories: *repositories
+      keys: *keys
+      apk: *apk
+      allow_untrusted: *allow_untrusted
+      gpgkeys: *gpgkeys
       binaries: *binaries
       path: *path
       url: *url
@@ -210,6 +269,30 @@ EXAMPLES = r"""
     jails:
       - {name: web1, method: debootstrap, suite: bookworm, packages: [nginx-light]}
       - {name: web2, method: debootstrap, suite: bookworm, packages: [nginx-light]}
+
+- name: A jail of Alpine Linux
+  cellblock.jails.jail_rootfs:
+    name: dns2
+    method: apk
+    release: v3.22
+    mirror: https://mirror.example/alpine
+    packages: [unbound]
+
+- name: A jail of Fedora, made on a host that need not be one
+  cellblock.jails.jail_rootfs:
+    name: web3
+    method: dnf
+    release: "43"
+    repositories: [https://mirror.example/fedora/releases/$releasever/Everything/$basearch/os]
+    gpgkeys: [/root/RPM-GPG-KEY-fedora-43-x86_64]
+    packages: [httpd, dnf]
+
+- name: A jail of Debian, with mmdebstrap
+  cellblock.jails.jail_rootfs:
+    name: web4
+    method: debootstrap
+    tool: mmdebstrap
+    suite: trixie
 
 - name: A jail of nothing but busybox
   cellblock.jails.jail_rootfs:

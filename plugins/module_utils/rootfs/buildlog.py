@@ -67,9 +67,10 @@ class BuildLog:
             for text, number in _FULL.items():
                 if text in line:
                     return OSError(number, f"{what}: {line}")
-        errors = [line for line in said if _ERROR.match(line)]
+        errors = [line for line in said if line.startswith("E: ")] or [line for line in said if _ERROR.match(line)]
         others = [line for line in said if not _ERROR.match(line)]
-        quoted = " | ".join(errors[-2:] + others[-3:])
+        # The first is the cause as a rule, and the last what came of it.
+        quoted = " | ".join([*dict.fromkeys(errors[:1] + errors[-1:]), *others[-3:]])
         place = f"all of it is in {layout.BUILD_LOG}, in lines that begin with [{self._label}]"
         return JailError(f"{what}: {quoted}" if quoted else what, advice=f"{advice}; {place}" if advice else place)
 

@@ -47,27 +47,52 @@ def fetch(url: str, checksum: str, most: int, note: Callable[[str], None]) -> st
     :param note: gets lines about how far it is, for a log.
     :raises JailError: when it cannot be had, is another one, or the disk is full. Nothing of it is left then.
     """
+    return fetch_checked(
+        url, checksum.replace(":", "-"), most, note, lambda descriptor: _verify(url, descriptor, checksum)
+    )
+
+
+def fetch_checked(url: str, name: str, most: int, note: Callable[[str], None], check: Callable[[int], None]) -> str:
+    """Like :func:`fetch`, for a file of which something else is known than a checksum of the whole.
+
+    :param url: ``file:`` is allowed as well.
+    :param name: what the file is called in the cache: a word that says what must be in it.
+    :param check: gets a descriptor at the file's beginning; raises :class:`JailError` when it is another one.
+    """
     folder = os.path.join(layout.LIB, "cache", "downloads")
-    name = checksum.replace(":", "-")
     path = os.path.join(folder, name, _FILE)
     with staging.locked(_LOCK, name):
-        if not _is_whole(path, checksum):
+        if not _is_whole(path, check):
             staging.sweep(folder, _LOCK)
             staging.remove(folder, name)
             with staging.made_whole(folder, name, f"{url} cannot be downloaded") as unfinished:
                 _download(url, os.path.join(unfinished, _FILE), most, note)
-                _verify(url, os.path.join(unfinished, _FILE), checksum)
+                with open(os.path.join(unfinished, _FILE), "rb") as file:
+                    check(file.fileno())
     return path
 
 
-def _is_whole(path: str, checksum: str) -> bool:
+def content(url: str, most: int, note: Callable[[str], None]) -> bytes:
+    """What is at a URL, verified by nothing and kept nowhere; otherwise like :func:`fetch_checked`.
+
+    :raises JailError: when it cannot be had.
+    """
+    note(f"I: downloading {url}")
+    return b"".join(_received(url, most, note))
+
+
+def _is_whole(path: str, check: Callable[[int], None]) -> bool:
     """Whether the file is there and still what it was: a disk can forget."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     with paths.opened(descriptor):
-        return checksums.of_descriptor(descriptor, checksum) == checksum
+        try:
+            check(descriptor)
+        except JailError:
+            return False
+        return True
 
 
 def _download(url: str, path: str, most: int, note: Callable[[str], None]) -> None:
@@ -78,9 +103,8 @@ def _download(url: str, path: str, most: int, note: Callable[[str], None]) -> No
         os.fsync(file.fileno())
 
 
-def _verify(url: str, path: str, checksum: str) -> None:
-    with open(path, "rb") as file:
-        found = checksums.of_descriptor(file.fileno(), checksum)
+def _verify(url: str, descriptor: int, checksum: str) -> None:
+    found = checksums.of_descriptor(descriptor, checksum)
     if found != checksum:
         what = f"{url} has the checksum {found}, not {checksum}"
         raise JailError(what, "checksum", "compare it with what those who published the file say")
@@ -100,7 +124,7 @@ def _received(url: str, most: int, note: Callable[[str], None]) -> Iterator[byte
 
 
 def _bounded(url: str, response: Any, most: int, note: Callable[[str], None]) -> Iterator[bytes]:
-    announced = response.length
+    announced = getattr(response, "length", None)  # a file of the host has none
     if announced is not None and announced > most:
         raise _too_large(url, announced, most)
     received = 0
@@ -129,13 +153,15 @@ def _too_large(url: str, size: int, most: int) -> JailError:
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """What opens http and https only, also after a redirection: the standard opener would follow one to ftp."""
+    """What opens http, https and files, and after a redirection the first two only (HTTPRedirectHandler lets ftp pass
+    as well, which nothing here opens)."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
         urllib.request.UnknownHandler(),
         urllib.request.HTTPHandler(),
         urllib.request.HTTPSHandler(),
+        urllib.request.FileHandler(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPRedirectHandler(),
         urllib.request.HTTPErrorProcessor(),

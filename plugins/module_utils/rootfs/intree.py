@@ -54,6 +54,7 @@ _LOGS = ("var/log", 2)  # and how many levels of directories
 _APT = ("etc/apt", "etc/apt/apt.conf.d")
 _APT_PROXY = re.compile(rb"^[ \t]*acquire::(http|https|ftp)::proxy\b[^;\n]*;?[ \t]*\n?", re.IGNORECASE | re.MULTILINE)
 _ENTRIES_LIMIT = 1000
+_CHUNK = 1 << 30
 # The launcher mounts on these, and refuses a symbolic link there.
 _MOUNT_POINTS = {"proc": 0o555, "sys": 0o555, "dev": 0o755, "run": 0o755}
 
@@ -68,6 +69,21 @@ def make_directory(root: int, path: str, mode: int = 0o755) -> None:
     with paths.opened(parent), contextlib.suppress(FileExistsError):
         os.mkdir(name, dir_fd=parent)
         os.chmod(name, mode, dir_fd=parent)
+
+
+def copy_in(root: int, source: str, path: str) -> None:
+    """Copy a file of the host to ``path``, where there must be none.
+
+    :raises OSError: ``EEXIST`` when there is one, ``ELOOP`` for a symbolic link on the way.
+    """
+    folder, name = os.path.split(path)
+    with open(source, "rb") as file, paths.opened(paths.open_plain(root, folder or "/", os.O_PATH)) as parent:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        target = os.open(name, flags, 0o644, dir_fd=parent)
+        with paths.opened(target):
+            done = 0
+            while sent := os.sendfile(target, file.fileno(), done, _CHUNK):
+                done += sent
 
 
 def remove(root: int, path: str) -> None:

@@ -60,6 +60,21 @@ def made_whole(parent: str, name: str, purpose: str) -> Iterator[str]:
             raise
 
 
+@contextlib.contextmanager
+def workspace(tree: str) -> Iterator[str]:
+    """A directory (0700) for a builder's own files, for a ``with`` block: beside the tree, on its file system.
+
+    It lies in what :func:`made_whole` gave, so a builder that is killed leaves no more than its tree.
+    """
+    place, name = os.path.dirname(tree), "work"
+    with _opened(place) as folder:
+        os.mkdir(name, 0o700, dir_fd=folder)
+        try:
+            yield os.path.join(place, name)
+        finally:
+            paths.remove_tree(folder, name)
+
+
 def remove(parent: str, name: str) -> None:
     """Remove a directory and all below it; none is fine. Nobody finds half of it. The caller has the lock.
 

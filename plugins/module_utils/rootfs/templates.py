@@ -22,11 +22,13 @@ from .. import files, layout
 from ..errors import JailError
 from . import buildlog, generations, recipes, records, space, staging
 from .builder import Builder, Confine
-from .methods import archive, debootstrap, skeleton
+from .methods import apk, archive, debootstrap, dnf, skeleton
 
 _BUILDERS: Mapping[str, Builder] = {
+    "apk": apk.build,
     "archive": archive.build,
     "debootstrap": debootstrap.build,
+    "dnf": dnf.build,
     "skeleton": skeleton.build,
 }
 _LOCK = "template-"

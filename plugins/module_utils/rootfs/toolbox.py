@@ -32,10 +32,12 @@ class Toolbox(NamedTuple):
 
     :param programs: the Debian package of each program of the host, by its name.
     :param files: further files, by their path in the toolbox.
+    :param places: the paths of further programs of the host, by what they are called in the toolbox.
     """
 
     programs: Mapping[str, str]
     files: Mapping[str, bytes] = MappingProxyType({})
+    places: Mapping[str, str] = MappingProxyType({})
 
 
 @contextlib.contextmanager
@@ -49,6 +51,8 @@ def packed(toolbox: Toolbox) -> Iterator[int]:
         intree.make_directory(root, _LIBRARIES)
         for program, package in toolbox.programs.items():
             _pack(root, program, hosttools.find(program, package))
+        for program, path in toolbox.places.items():
+            _pack(root, program, path)
         for path, content in toolbox.files.items():
             _make_room(root, path)
             paths.write_file(root, path, content, 0o755)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, cellblock.jails contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Method ``debootstrap``: Debian and its kin, by debootstrap(8) in its two stages.
+"""Method ``debootstrap``: Debian and its kin, by debootstrap(8) in its two stages, or by :mod:`.mmdebstrap`.
 
 The first stage runs on the host: it downloads packages, verifies them against a keyring and unpacks them. It runs
 nothing of what it unpacks. The second configures them, which does: maintainer scripts as root. It runs confined like
@@ -25,7 +25,7 @@ from .. import caches, hosttools, intree
 from ..builder import Confine, Job
 from ..buildlog import BuildLog
 from ..recipes import Recipe
-from . import hostapt
+from . import hostapt, mmdebstrap
 
 _SCRIPTS = "/usr/share/debootstrap/scripts"
 _KEYRING = re.compile(r"^\s*keyring\s", re.MULTILINE)
@@ -43,20 +43,26 @@ _DOWNLOADED = re.compile(r"\S+ \S+ URL:.* -> ")  # a line of wget that reports s
 
 
 def build(recipe: Recipe, tree: str, confine: Confine, log: BuildLog) -> None:
-    """Build a Debian system; see :data:`..builder.Builder`."""
-    program = hosttools.find("debootstrap", "debootstrap")
-    _check_suite(recipe["suite"], recipe["keyring"])
+    """Build a Debian system with the tool of the recipe; see :data:`..builder.Builder`."""
+    install = mmdebstrap.install if recipe.get("tool") == "mmdebstrap" else _install
     mirror = recipe["mirror"] or hostapt.mirror()
     with paths.opened(paths.open_directory(tree)) as root:
-        status = _first_stage(program, recipe, tree, mirror, log)
-        if status:
-            raise _failure("first", status, root, log)
-        intree.make_mount_points(root)
-        status = confine(tree, Job(_SECOND_STAGE, log.descriptor, log.descriptor))
-        if status:
-            raise _failure("second", status, root, log)
+        install(recipe, tree, root, mirror, confine, log)
         _clean(root)
         paths.write_file(root, "etc/apt/sources.list", _sources(recipe, mirror).encode())
+
+
+def _install(recipe: Recipe, tree: str, root: int, mirror: str, confine: Confine, log: BuildLog) -> None:
+    """By debootstrap; the counterpart of :func:`.mmdebstrap.install`."""
+    program = hosttools.find("debootstrap", "debootstrap")
+    _check_suite(recipe["suite"], recipe["keyring"])
+    status = _first_stage(program, recipe, tree, mirror, log)
+    if status:
+        raise _failure("first", status, root, log)
+    intree.make_mount_points(root)
+    status = confine(tree, Job(_SECOND_STAGE, log.descriptor, log.descriptor))
+    if status:
+        raise _failure("second", status, root, log)
 
 
 def _check_suite(suite: str, keyring: str | None) -> None:

@@ -9,7 +9,7 @@ import shlex
 from typing import NamedTuple
 
 from ...errors import JailError
-from .. import hosttools, recipes
+from .. import hosttools, repositories
 
 _OS_RELEASE = "/etc/os-release"
 _ADVICE = "give mirror, such as http://mirror.example/debian"
@@ -38,7 +38,7 @@ def archives() -> list[Archive]:
         raise JailError(f"apt-get indextargets ended with status {status}: {text.strip()}", "mirror", _ADVICE)
     rows = [line.split(" ") for line in text.splitlines()]
     found = [Archive(row[1], row[2], row[3].rstrip("/")) for row in rows if len(row) == 4 and row[0] == "Packages"]
-    return [archive for archive in dict.fromkeys(found) if recipes.MIRROR.fullmatch(archive.uri)]
+    return [archive for archive in dict.fromkeys(found) if repositories.MIRROR.fullmatch(archive.uri)]
 
 
 def mirror() -> str:

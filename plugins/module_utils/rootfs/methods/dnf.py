@@ -1,0 +1,141 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Method ``dnf``: Fedora and its kin.
+
+dnf(8) of the host chooses the packages and fetches them, and goes no further. It knows nothing but the repositories of
+the recipe, and what it takes for the system is an empty directory. All else happens confined, by rpm(8) of the host
+from a toolbox: the check that each package is signed by one of the given keys, the unpacking, and all scriptlets,
+those in rpm's own Lua too.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+
+from ...errors import JailError
+from ...kernel import paths
+from .. import hosttools, intree, staging
+from ..builder import Confine
+from ..buildlog import BuildLog
+from ..recipes import Recipe
+from . import rpmrepos
+from .confinedrpm import Rpm
+from .rpmrepos import Source
+
+_SUPPLIES = ".cellblock-packages"
+_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~^-]*\.rpm")
+_KEYS = "etc/pki/rpm-gpg"
+_REPOSITORIES = "etc/yum.repos.d"
+_PASSING = ("var/cache/dnf", "var/cache/libdnf5", "tmp", "var/tmp")
+# Nothing of the host's own configuration holds (dnf.conf(5)); the last three directories are below --installroot.
+_MAIN = """[main]
+reposdir={empty}
+varsdir={empty}
+plugins=0
+gpgcheck=1
+localpkg_gpgcheck=1
+install_weak_deps=0
+deltarpm=0
+best=1
+skip_if_unavailable=0
+cachedir=/cache
+system_cachedir=/cache
+persistdir=/state
+logdir=/log
+"""
+
+
+def build(recipe: Recipe, tree: str, confine: Confine, log: BuildLog) -> None:
+    """Build a system of rpm packages; see :data:`..builder.Builder`."""
+    program = hosttools.find("dnf", "dnf")
+    sources = rpmrepos.sources(recipe)
+    names = rpmrepos.key_names(sources)
+    keys = {name: rpmrepos.read_key(path) for path, name in names.items()}
+    rpm = Rpm(tree, confine, log)
+    with paths.opened(paths.open_directory(tree)) as root:
+        intree.make_directory(root, _SUPPLIES, 0o700)
+        with staging.workspace(tree) as work:
+            _download(program, recipe, _configuration(recipe, sources, names, keys, work), work, log)
+            packages = _move_in(root, os.path.join(work, "packages"))
+        for name, content in keys.items():
+            paths.write_file(root, f"{_SUPPLIES}/{name}", content)
+        given = [f"/{_SUPPLIES}/{name}" for name in keys]
+        rpm.check(f"/{_SUPPLIES}/checking", given, packages)
+        rpm.install(given, packages)
+        intree.remove(root, _SUPPLIES)
+        _configure(root, sources, names, keys)
+        for path in _PASSING:
+            intree.empty(root, path)
+        intree.make_mount_points(root)
+        intree.forget_identity(root)
+
+
+def _configuration(
+    recipe: Recipe, sources: Sequence[Source], names: Mapping[str, str], keys: Mapping[str, bytes], work: str
+) -> str:
+    """Write the configuration for the host's dnf, and the keys that it names; its path."""
+    for name in ("empty", "keys"):
+        os.mkdir(os.path.join(work, name))
+    for name, content in keys.items():
+        with open(os.path.join(work, "keys", name), "wb") as file:
+            file.write(content)
+    sections = [_MAIN.format(empty=os.path.join(work, "empty"))]
+    for source in sources:
+        urls = [f"file://{work}/keys/{names[path]}" for path in source.keys]
+        sections.append(rpmrepos.section(source, urls, rpmrepos.has_signed_index(source, recipe)))
+    configuration = os.path.join(work, "dnf.conf")
+    with open(configuration, "w", encoding="utf-8") as file:
+        file.write("\n".join(sections))
+    return configuration
+
+
+def _download(program: str, recipe: Recipe, configuration: str, work: str, log: BuildLog) -> None:
+    """Have dnf put the packages of the recipe, and all that they need, into ``work/packages``."""
+    for name in ("root", "packages"):
+        os.mkdir(os.path.join(work, name))
+    command = [
+        *(program, f"--config={configuration}", f"--installroot={os.path.join(work, 'root')}"),
+        *(f"--releasever={recipe['release']}", *([f"--forcearch={recipe['arch']}"] if recipe["arch"] else [])),
+        *("--assumeyes", "--downloadonly", f"--destdir={os.path.join(work, 'packages')}", "install"),
+        *recipe["packages"],
+    ]
+    status = hosttools.run(command, log.descriptor)
+    if status:
+        raise log.failure(f"dnf ended with status {status}")
+
+
+def _move_in(root: int, folder: str) -> list[str]:
+    """Move the packages into the tree; where they are there, as seen from inside.
+
+    Their names come from a repository whose index may be signed by nobody, and go to rpm's command line.
+    """
+    names = sorted(os.listdir(folder))
+    for name in names:
+        if not _PACKAGE.fullmatch(name):
+            raise JailError(f"a repository offers a package file of the name {name!r}", "repositories")
+        with paths.opened(paths.open_plain(root, _SUPPLIES, os.O_PATH | os.O_DIRECTORY)) as target:
+            os.rename(os.path.join(folder, name), name, dst_dir_fd=target)
+    if not names:
+        raise JailError("dnf has fetched no package", "packages")
+    return [f"/{_SUPPLIES}/{name}" for name in names]
+
+
+def _configure(root: int, sources: Sequence[Source], names: Mapping[str, str], keys: Mapping[str, bytes]) -> None:
+    """Let the system know the repositories and keys that it came from."""
+    for path in (*_parents(_KEYS), *_parents(_REPOSITORIES)):
+        intree.make_directory(root, path)
+    for name, content in keys.items():
+        paths.write_file(root, f"{_KEYS}/{name}", content)
+    for source in sources:
+        text = rpmrepos.section(source, [f"file:///{_KEYS}/{names[path]}" for path in source.keys])
+        if source.url.startswith("file:"):
+            text = "# The jail was built from a directory of its host. Name a URL that the jail can reach.\n" + text
+        paths.write_file(root, f"{_REPOSITORIES}/{source.name}.repo", text.encode())
+
+
+def _parents(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[: count + 1]) for count in range(len(parts))]
