@@ -20,31 +20,6 @@ WISHES: dict[str, dict[str, Any]] = {
 }
 """What is asked for, by method: nothing that is there already."""
 
-_OPENED = re.compile(r'\bopen(?:at|at2)?\((?:[A-Z_]+|\d+|-\d+), "(?P<path>[^"]*)", (?P<flags>.*)')
-_WRITING = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|O_TMPFILE")
-_TERMINAL_QUESTION = re.compile(r"\bioctl\(\d+, (TCGETS|TIOCGWINSZ|FIOCLEX|FIONBIO)\b")
-_OWN_OUTPUT = re.compile(r"\bwrite\([12], ")
-_LOCAL_SOCKET = re.compile(r"\bsocket\(AF_UNIX, ")
-_NO_FILES = ("/dev/null", "/dev/tty")
-
-
-def touches(line: str) -> bool:
-    """Whether a line of the trace is a call that changes a file system or reaches for a network."""
-    call = re.match(r"\d+ +(\w+)\(", line)
-    if call is None or " resumed>" in line:
-        return False
-    name = call[1]
-    if name == "socket":
-        return not _LOCAL_SOCKET.search(line)
-    opened = _OPENED.search(line)
-    if opened:
-        return bool(_WRITING.search(opened["flags"])) and opened["path"] not in _NO_FILES
-    if name in ("fork", "vfork", "clone", "clone3"):
-        return False  # what a child does is in the trace as well
-    if f"?{name}" not in tracing.CHANGING.split(","):
-        return False
-    return not (_TERMINAL_QUESTION.search(line) or _OWN_OUTPUT.search(line))
-
 
 def traced(options: dict[str, Any], check: bool) -> list[str]:
     """The calls of a module run that touch anything."""
@@ -53,7 +28,7 @@ def traced(options: dict[str, Any], check: bool) -> list[str]:
     lines = tracing.calls_of([python, "-B", *rest], calls.arguments(options, check), dict(os.environ))
     assert len(lines) > 100, lines
     assert any('"changed": true' in line or '\\"changed\\": true' in line for line in lines), lines[-20:]
-    return [line for line in lines if touches(line)]
+    return [line for line in lines if tracing.touches(line)]
 
 
 def test_every_method_is_asked() -> None:
@@ -88,7 +63,7 @@ def test_check_mode_touches_nothing(name: str, method: str, kind: str) -> None:
 )
 def test_what_counts_as_touching(line: str, expected: bool) -> None:
     """Lines as strace writes them."""
-    assert touches(line) is expected
+    assert tracing.touches(line) is expected
 
 
 def test_the_trace_shows_what_a_real_run_touches(name: str) -> None:
