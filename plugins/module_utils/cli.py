@@ -21,6 +21,7 @@ from .kernel import image, process
 
 _COLUMNS = ("NAME", "STATUS", "PID", "PROCESSES", "MEMORY", "ADDRESSES", "TEMPLATE")
 _TEMPLATE_COLUMNS = ("KEY", "METHOD", "RELEASE", "BUILT", "AGE", "SIZE", "GROUP", "JAILS")
+_SHARING_COLUMNS = ("NAME", "BEFORE", "AFTER", "DROPPED", "COPIED", "SHARED", "NOTE")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_prune_options(verb("prune", _prune, "remove what nobody needs, and say what that was"))
     renewing = verb("renew", _renew, "have a stopped jail start next with a new machine id and new SSH host keys")
     renewing.add_argument("name", type=_name)
+    sharing = verb("dedupe", _dedupe, "give back the space of equal files that jails hold each for itself")
+    sharing.add_argument("names", nargs="*", type=_name, metavar="NAME", help="only these jails, instead of all")
+    sharing.add_argument("--json", action="store_true", help="print JSON")
     verb("purge", _purge, "remove unused templates, caches and this command; refuses while there is a jail")
     return parser
 
@@ -177,6 +181,27 @@ def _row(name: str, jail: dict[str, Any]) -> tuple[str, ...]:
         ",".join(addresses) or "-",
         (jail["rootfs"] or {}).get("template", "-"),
     )
+
+
+def _dedupe(options: argparse.Namespace) -> int:
+    from .jail import dedupe
+
+    outcomes = dedupe.share_again(options.names or None, None, check=False)
+    if options.json:
+        shown = {name: outcome.shown() for name, outcome in outcomes.items()}
+        sys.stdout.write(json.dumps(shown, indent=2) + "\n")
+    else:
+        rows = [
+            (
+                name,
+                *map(_mebibytes, outcome.bytes),
+                *(str(number) for number in (outcome.dropped, outcome.copied_up, outcome.deduplicated)),
+                outcome.error or outcome.skipped or "",
+            )
+            for name, outcome in outcomes.items()
+        ]
+        _print_table([_SHARING_COLUMNS, *rows])
+    return int(any(outcome.error for outcome in outcomes.values()))
 
 
 def _start(options: argparse.Namespace) -> int:

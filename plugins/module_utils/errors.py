@@ -26,3 +26,10 @@ class JailError(Exception):
         if self.option:
             text = f"{self.option}: {text}"
         return f"{text}; {self.advice}" if self.advice else text
+
+
+def sentence(error: Exception) -> str:
+    """An error in words for the user: the kernel's own where nobody below knew better ones."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror} ({error.filename})" if error.filename else error.strerror
+    return str(error)

@@ -14,7 +14,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from . import runtime
 from .errors import JailError
-from .jail import ages, info
+from .jail import ages, dedupe, info
 from .jail.converge import Outcome, converge
 from .jail.facet import Facet
 from .jail.plan import Action
@@ -84,6 +84,29 @@ def run_prune() -> None:
         bytes_freed=sum(item.bytes for item in items),
         diff={"before": "".join(f"{item.kind} {item.name}\n" for item in items), "after": ""},
     )
+
+
+def run_dedupe() -> None:
+    """Be ``jail_dedupe``."""
+    module = AnsibleModule(
+        argument_spec={"name": {"type": "list", "elements": "str"}, "template": {"type": "str"}},
+        supports_check_mode=True,
+    )
+    try:
+        if not module.check_mode:
+            runtime.install()
+        outcomes = dedupe.share_again(module.params["name"], module.params["template"], module.check_mode)
+    except (JailError, OSError) as error:
+        module.fail_json(msg=str(error))
+    result = {
+        "changed": any(outcome.changed for outcome in outcomes.values()),
+        "jails": {name: outcome.shown() for name, outcome in outcomes.items()},
+        "diff": [_shared_diff(name, outcome) for name, outcome in outcomes.items() if outcome.changed],
+    }
+    failures = [f"{jail}: {outcome.error}" for jail, outcome in outcomes.items() if outcome.error]
+    if failures:
+        module.fail_json(msg="; ".join(failures), **result)
+    module.exit_json(**result)
 
 
 def argument_spec(facet: Facet, name: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,6 +192,14 @@ def _diff(facet: Facet, name: str, actions: Sequence[Action]) -> dict[str, str]:
         "before": "".join(f"{item['option']}: {_text(item['before'])}\n" for item in shown),
         "after": "".join(f"{item['option']}: {_text(item['after'])}  ({item['how']})\n" for item in shown),
     }
+
+
+def _shared_diff(name: str, outcome: dedupe.Outcome) -> dict[str, str]:
+    header = f"{name} (shared)"
+    before, after = (
+        f"template: {template}\nbytes: {size}\n" for template, size in zip(outcome.template, outcome.bytes)
+    )
+    return {"before_header": header, "after_header": header, "before": before, "after": after}
 
 
 def _text(value: Any) -> str:

@@ -20,7 +20,7 @@ _MODULES = Path(__file__).parents[2] / "plugins" / "modules"
 NAMES = sorted(path.stem for path in _MODULES.glob("*.py"))
 
 
-_OF_THE_HOST = ("jail_info", "jail_prune")
+_OF_THE_HOST = ("jail_dedupe", "jail_info", "jail_prune")
 """Modules that are about the host, not about one jail or many."""
 
 
@@ -64,7 +64,7 @@ def facts(options: Mapping[str, Any], inner: str) -> dict[str, Any]:
 
 def test_there_are_modules() -> None:
     """The tests below have something to test."""
-    assert {"jail_info", "jail_limits", "jail_net", "jail_prune", "jail_rootfs", "jail_state"} <= set(NAMES)
+    assert {"jail_dedupe", "jail_info", "jail_limits", "jail_net", "jail_prune", "jail_rootfs", "jail_state"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..errors import JailError
+from ..errors import JailError, sentence
 from . import degraded, live, names, store
 from . import facet as facets
 from .facet import Facet
@@ -131,8 +131,4 @@ def _starts(outcome: Outcome) -> bool:
 
 
 def _failed(error: Exception) -> Outcome:
-    """The kernel's own words where nobody below knew better ones."""
-    if isinstance(error, OSError) and error.strerror:
-        name = f" ({error.filename})" if error.filename else ""
-        return Outcome([], [], [], f"{error.strerror}{name}")
-    return Outcome([], [], [], str(error))
+    return Outcome([], [], [], sentence(error))

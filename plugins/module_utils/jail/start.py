@@ -42,6 +42,7 @@ def start(name: str) -> None:
     slot = ids.allocate(name)
     first_id = ids.first_id(slot) if holds["userns"] == "auto" else None
     stop.clear(name)
+    storage.settle(name)
     group = live.group_of(name)
     started_with = {"command": desired.get("command"), "init": desired.get("init", policy.INIT), **holds}
     hostname = desired.get("hostname", name)

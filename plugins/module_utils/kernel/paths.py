@@ -28,6 +28,8 @@ RESOLVE_IN_ROOT = 0x10
 
 READ_LIMIT = 1 << 20
 
+_RENAME_EXCHANGE = 2  # linux/fs.h
+
 
 class _OpenHow(ctypes.Structure):
     """``struct open_how`` of ``linux/openat2.h``."""
@@ -54,6 +56,29 @@ def open_in(root: int, path: str, flags: int, mode: int = 0) -> int:
 def open_plain(root: int, path: str, flags: int, mode: int = 0) -> int:
     """Like :func:`open_in`, but any symbolic link on the way is refused with ``ELOOP``: for mount points."""
     return openat2(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS, mode)
+
+
+def open_beneath(root: int, path: str, flags: int) -> int:
+    """Open what lies at ``path`` below ``root`` with no link on the way and on the same mount, for those who walk a
+    tree; an empty ``path`` is ``root`` itself.
+
+    :raises OSError: ``ELOOP`` for a symbolic link, ``EXDEV`` for a mount.
+    """
+    return openat2(root, path or ".", flags, RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV | RESOLVE_BENEATH)
+
+
+def open_content(found: int) -> int:
+    """A descriptor to read the regular file that an ``O_PATH`` descriptor stands for.
+
+    To open a name may do something: of a device, or of a file that is leased (fcntl(2), ``F_SETLEASE``). So the name
+    is looked up by ``O_PATH`` alone, and what was found is opened only when it is a regular file, without waiting.
+
+    :raises OSError: ``EINVAL`` for anything but a regular file, ``EWOULDBLOCK`` for one with a lease.
+    """
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOATIME | os.O_CLOEXEC
+    return os.open(f"/proc/self/fd/{found}", flags)
 
 
 @contextlib.contextmanager
@@ -148,6 +173,11 @@ def make_directory(root: int, path: str, mode: int = 0o755) -> int:
         return openat2(parent, name, flags, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH)
 
 
+def exchange(parent: int, one: str, other: str) -> None:
+    """Let two names of a directory change places in one step (renameat2(2), ``RENAME_EXCHANGE``)."""
+    syscall("renameat2", parent, os.fsencode(one), parent, os.fsencode(other), _RENAME_EXCHANGE, target=other)
+
+
 def remove_tree(parent: int, name: str) -> None:
     """Remove ``name`` and all below it. No link is followed and no mount is entered: ``EXDEV`` or ``EBUSY`` ends it.
 
@@ -173,8 +203,7 @@ def remove_tree(parent: int, name: str) -> None:
 
 
 def _open_to_empty(parent: int, name: str) -> int:
-    resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV | RESOLVE_BENEATH
-    return openat2(parent, name, os.O_RDONLY | os.O_DIRECTORY, resolve)
+    return open_beneath(parent, name, os.O_RDONLY | os.O_DIRECTORY)
 
 
 def _unlink_files(directory: int) -> list[str]:

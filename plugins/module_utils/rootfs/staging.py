@@ -45,15 +45,47 @@ def made_whole(parent: str, name: str, purpose: str) -> Iterator[str]:
     :param purpose: how an error begins: "template x cannot be built".
     :raises JailError: for every :class:`OSError` of the block, naming the file system where one was full.
     """
+    with _half_made(parent, name, purpose) as (folder, temporary):
+        yield os.path.join(parent, temporary)
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        os.fsync(folder)
+
+
+@contextlib.contextmanager
+def replaced_whole(parent: str, name: str, purpose: str) -> Iterator[str]:
+    """Like :func:`made_whole`, for a directory that is there: the end of the block puts the new one in its place and
+    removes the old one. Whoever looks finds the one or the other; the new one is on disk by then."""
+    with _half_made(parent, name, purpose) as (folder, temporary):
+        yield os.path.join(parent, temporary)
+        sync_filesystem(os.path.join(parent, temporary))
+        paths.exchange(folder, temporary, name)
+        os.fsync(folder)
+        paths.remove_tree(folder, temporary)
+
+
+def clear(parent: str, name: str) -> None:
+    """Clear what is half made or half removed of one name. The caller has the lock."""
+    if is_half_done(parent, name):
+        with _blamed(f"what was left of {os.path.join(parent, name)} cannot be cleared"), _opened(parent) as folder:
+            for prefix in (_NEW, _OLD):
+                paths.remove_tree(folder, prefix + name)
+
+
+def is_half_done(parent: str, name: str) -> bool:
+    """Whether something half made or half removed is there of a name."""
+    return any(os.path.lexists(os.path.join(parent, prefix + name)) for prefix in (_NEW, _OLD))
+
+
+@contextlib.contextmanager
+def _half_made(parent: str, name: str, purpose: str) -> Iterator[tuple[int, str]]:
+    """A new empty directory under the name for half made ones: a descriptor of its parent, and that name."""
     with _blamed(purpose), _opened(parent) as folder:
         temporary = _NEW + name
         paths.remove_tree(folder, temporary)
         os.mkdir(temporary, 0o700, dir_fd=folder)
         try:
             with _blamed(purpose):  # here, while the disk is still full
-                yield os.path.join(parent, temporary)
-                os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-                os.fsync(folder)
+                yield folder, temporary
         except BaseException:
             with contextlib.suppress(OSError):  # what cannot be cleared now is reported by the next attempt
                 paths.remove_tree(folder, temporary)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from .. import layout
@@ -57,7 +58,7 @@ def create(name: str, kind: str, template: str) -> None:
         full. Nothing half made stays.
     """
     # The template's lock is held until the note that counts as its use is on disk.
-    with staging.locked(_LOCK, name), templates.locked(template):
+    with locked(name), templates.locked(template):
         if os.path.isdir(layout.storage(name)):
             raise JailError(f"there is storage in {layout.storage(name)} already")
         if not templates.exists(template):
@@ -95,9 +96,22 @@ def names() -> list[str]:
     return records.names()
 
 
+def locked(name: str) -> AbstractContextManager[None]:
+    """Hold the lock of a jail's storage for a ``with`` block: it is neither made, removed nor replaced meanwhile."""
+    return staging.locked(_LOCK, name)
+
+
+def settle(name: str) -> None:
+    """Clear what a killed call has left of one jail's storage, so that no file of it has a name more than the jail
+    knows of. The caller has the jail's lock."""
+    if staging.is_half_done(layout.STORAGE, name):
+        with locked(name):
+            staging.clear(layout.STORAGE, name)
+
+
 def remove(name: str) -> None:
     """Remove a jail's storage with everything in it; none is fine. No link is followed and no mount is entered."""
-    with staging.locked(_LOCK, name):
+    with locked(name):
         staging.remove(layout.STORAGE, name)
 
 
