@@ -98,7 +98,7 @@ def run_dedupe() -> None:
         outcomes = dedupe.share_again(module.params["name"], module.params["template"], module.check_mode)
     except (JailError, OSError) as error:
         module.fail_json(msg=str(error))
-    result = {
+    result: dict[str, Any] = {
         "changed": any(outcome.changed for outcome in outcomes.values()),
         "jails": {name: outcome.shown() for name, outcome in outcomes.items()},
         "diff": [_shared_diff(name, outcome) for name, outcome in outcomes.items() if outcome.changed],
