@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import records, storage, templates
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import generations, records, storage, templates
 from ansible_collections.cellblock.jails.tests.integration.support import calls, disks, overlays, tracing
 from ansible_collections.cellblock.jails.tests.integration.support.calls import (
     attempt,
@@ -30,7 +31,6 @@ from ansible_collections.cellblock.jails.tests.integration.support.calls import 
 Names = Callable[[int], list[str]]
 
 RECIPE: dict[str, Any] = {"method": "skeleton", "binaries": ["busybox"], "trust_group": "sharing"}
-_NEWER = "test-newer"
 _UPGRADE = """
 for number in 1 2 3 4 5 6 7 8; do
     mkdir -p /usr/lib/tool
@@ -40,21 +40,38 @@ done
 echo mine > /etc/tool.conf
 touch -d '2024-05-06 07:08:09' /usr/lib/tool /usr/lib
 """
-_LOOK = "cd /; find bin etc lib root usr var -xdev -type f | sort | xargs sha256sum; find . -xdev | sort | xargs ls -lnd"
+_LOOK = """
+cd /
+find . -xdev -type f | sort | xargs sha256sum
+find . -xdev ! -type d | sort | xargs ls -lnd
+find . -xdev -type d | grep -v -E '^./(dev|proc|run|sys)$' | sort | xargs stat -c '%n %a %u %g %Y'
+"""
+_WORK = "(while :; do cat /usr/lib/tool/* | sha256sum >> /root/sums; sleep 0.1; done) > /dev/null 2>&1 &"
 
 
-def newest_template(key: str, name: str = _NEWER) -> str:
-    """A template of the same recipe, built later, in which the upgrade is done."""
+def next_generation(key: str, script: str) -> str:
+    """A further generation of a template, as if its builder had come to make the same and what a script does; its
+    key."""
     known = templates.describe(key)
     assert known is not None
+    name = generations.following(generations.key_of(key), templates.names())
 
     def fill(tree: str) -> None:
         os.rmdir(tree)
         subprocess.run(["cp", "-a", templates.tree(key), tree], check=True)
-        subprocess.run(["busybox", "chroot", tree, "/bin/sh", "-c", _UPGRADE], check=True)
+        subprocess.run(["busybox", "chroot", tree, "/bin/sh", "-c", script], check=True)
 
     overlays.make_template(name, fill, "2100-01-01T00:00:00+00:00", known["recipe"])
     return name
+
+
+@contextlib.contextmanager
+def removed(given: list[str]) -> Iterator[None]:
+    """Remove jails at the end of a ``with`` block."""
+    try:
+        yield
+    finally:
+        attempt("jail_state", name=given, state="absent")
 
 
 def template_of(name: str) -> str:
@@ -90,7 +107,7 @@ def test_upgraded_jails_share_a_template_again(names: Names) -> None:
     key = made(given)
     for each in given:
         shell(each, _UPGRADE)
-    newest_template(key)
+    newer = next_generation(key, _UPGRADE)
     running = module("jail_dedupe", name=given)
     assert not running["changed"]
     assert all("it runs" in running["jails"][each]["skipped_because"] for each in given)
@@ -102,7 +119,7 @@ def test_upgraded_jails_share_a_template_again(names: Names) -> None:
     done = module("jail_dedupe", name=given)
     for each in given[:2]:
         found = done["jails"][each]
-        assert found["template"] == template_of(each) == _NEWER
+        assert found["template"] == template_of(each) == newer
         assert (found["changed"], found["dropped"], found["copied_up"]) == (True, 8, 0)
         assert found["bytes_before"] - found["bytes_after"] >= 8 * 400_000
         assert {**found, "bytes_after": 0} == {**said["jails"][each], "bytes_after": 0}
@@ -126,25 +143,17 @@ def test_a_jail_that_was_not_upgraded_stays(name: str) -> None:
     key = made([name])
     shell(name, _UPGRADE)
     module("jail_state", name=[name], state="stopped")
-    newest_template(key)
+    newer = next_generation(key, _UPGRADE)
     module("jail_dedupe", name=[name])
-    older = "test-older"
-    known = templates.describe(key)
-    assert known is not None
-    overlays.make_template(
-        older,
-        lambda tree: [os.rmdir(tree), shutil.copytree(templates.tree(key), tree, symlinks=True)],
-        "2101-01-01T00:00:00+00:00",
-        known["recipe"],
-    )
+    other = next_generation(key, "true")  # without what the jail has done
     before = overlays.view(name)
     found = module("jail_dedupe", name=[name])["jails"][name]
     assert not found["changed"]
     assert "more than it gives back" in found["skipped_because"]
-    assert template_of(name) == _NEWER
-    found = module("jail_dedupe", name=[name], template=older)["jails"][name]
+    assert template_of(name) == newer
+    found = module("jail_dedupe", name=[name], template=other)["jails"][name]
     assert (found["changed"], found["copied_up"] >= 8) == (True, True)
-    assert template_of(name) == older
+    assert template_of(name) == other
     assert overlays.view(name) == before
 
 
@@ -155,14 +164,16 @@ def test_one_failure_does_not_stop_the_others(names: Names) -> None:
     key = made(given)
     shell(given[0], _UPGRADE)
     module("jail_state", name=given, state="stopped")
-    newest_template(key)
+    next_generation(key, _UPGRADE)
     result = attempt("jail_dedupe", name=["t-nobody", "../x", *given])
     assert result["failed"]
     assert "t-nobody: it has no root file system" in result["msg"]
     assert "'../x' cannot name a jail" in result["msg"]
     assert result["jails"][given[0]]["dropped"] == 8
     assert "template test-none is not there" in refused("jail_dedupe", name=given, template="test-none")
-    overlays.make_template("test-apart", lambda _tree: None, "2100-01-01T00:00:00+00:00", {**RECIPE, "trust_group": "apart"})
+    overlays.make_template(
+        "test-apart", lambda _tree: None, "2100-01-01T00:00:00+00:00", {**RECIPE, "trust_group": "apart"}
+    )
     assert "is not of its trust group sharing" in refused("jail_dedupe", name=given, template="test-apart")
 
 
@@ -172,7 +183,7 @@ def test_the_command_does_all_jails(names: Names) -> None:
     key = made(given)
     shell(given[0], _UPGRADE)
     module("jail_state", name=given[:1], state="stopped")
-    newest_template(key)
+    next_generation(key, _UPGRADE)
     done = jail("dedupe", "--json")
     assert done.returncode == 0, done
     found = json.loads(done.stdout)
@@ -204,12 +215,12 @@ def test_a_start_clears_what_a_killed_run_left(name: str) -> None:
 @pytest.mark.parametrize("kind", ["btrfs", "xfs"])
 def test_running_jails_with_full_copies_share(names: Names, kind: str) -> None:
     """While programs of both read and write, equal files share their place on the disk; nobody notices."""
-    with disks.mounted(kind, 512):
-        given = names(2)
+    given = names(2)
+    with disks.mounted(kind, 512), removed(given):
         made(given, storage="directory")
         for each in given:
             shell(each, _UPGRADE)
-            jail("exec", each, "--", "sh", "-c", "while :; do echo x >> /root/log; cat /usr/lib/tool/* | sha256sum >> /root/sums; done &")
+            shell(each, _WORK)
         free = disks.free_bytes()
         done = module("jail_dedupe", name=given)
         assert done["jails"][given[1]]["deduplicated"] == 8
@@ -220,7 +231,6 @@ def test_running_jails_with_full_copies_share(names: Names, kind: str) -> None:
             assert "version 2 of 3" in shell(each, "head -n1 /usr/lib/tool/3")
         shell(given[0], "echo changed > /usr/lib/tool/3")
         assert "version 2 of 3" in shell(given[1], "head -n1 /usr/lib/tool/3")
-        module("jail_state", name=given, state="absent")
 
 
 def test_check_mode_touches_nothing(name: str) -> None:
@@ -229,9 +239,11 @@ def test_check_mode_touches_nothing(name: str) -> None:
     key = made([name])
     shell(name, _UPGRADE)
     module("jail_state", name=[name], state="stopped")
-    newest_template(key)
+    next_generation(key, _UPGRADE)
     python, *rest = calls.command_line("jail_dedupe")
     wish = calls.arguments({"name": [name]}, True)
     lines = tracing.calls_of([python, "-B", *rest], wish, dict(os.environ))
     assert any('"dropped": 8' in line or '\\"dropped\\": 8' in line for line in lines), lines[-5:]
-    assert [line for line in lines if tracing.touches(line) and "FIEMAP" not in line and "dest_count=0" not in line] == []
+    assert [
+        line for line in lines if tracing.touches(line) and "FIEMAP" not in line and "dest_count=0" not in line
+    ] == []

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from typing import NamedTuple
 
 from .. import layout
@@ -49,14 +48,10 @@ class Tally(NamedTuple):
 
 
 def newest_like(key: str) -> str:
-    """The key of the newest template that was built from the same recipe; the same key when there is no newer one."""
-    known = {each: templates.describe(each) for each in templates.names()}
-    own = known.get(key)
-    if own is None:
-        return key
-    alike = {each: found["built"] for each, found in known.items() if found and found["recipe"] == own["recipe"]}
-    newest = max(alike, key=lambda each: datetime.fromisoformat(alike[each]))
-    return newest if datetime.fromisoformat(alike[newest]) > datetime.fromisoformat(own["built"]) else key
+    """The key of the newest template of the recipe that a template was built from; the same key when that is the
+    newest, or is gone."""
+    found = templates.describe(key)
+    return (templates.newest(found["recipe"]) if found else None) or key
 
 
 def lowers_of(name: str, template: str) -> lowers.Lowers:
