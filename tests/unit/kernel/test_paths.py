@@ -211,3 +211,38 @@ def test_our_own_directories_have_no_link_on_the_way(tmp_path: Path, tree: Path)
     with pytest.raises(OSError, match="link") as caught:
         paths.open_directory(str(tmp_path / "link"))
     assert caught.value.errno == errno.ELOOP
+
+
+def test_contents_are_opened_without_opening_anything_else(tree: Path, root: int) -> None:
+    """By an O_PATH descriptor: a regular file is, a FIFO, a directory and a link are not, and nothing waits."""
+    os.mkfifo(tree / "fifo")
+    (tree / "link").symlink_to("etc/file")
+    file = paths.open_beneath(root, "etc/file", os.O_PATH)
+    with paths.opened(file), paths.opened(paths.open_content(file)) as content:
+        assert os.read(content, 10) == b"guest"
+    for name in ("fifo", "link", "etc"):
+        found = paths.open_beneath(root, name, os.O_PATH | os.O_NOFOLLOW)
+        with paths.opened(found), pytest.raises(OSError, match="not a regular file"):
+            paths.open_content(found)
+
+
+def test_walkers_follow_nothing(tree: Path, root: int, host: Path) -> None:
+    """No link on the way, wherever it leads, and no step out of the tree."""
+    (tree / "out").symlink_to(host)
+    (tree / "in").symlink_to("etc")
+    for path, number in (("out/file", errno.ELOOP), ("in/file", errno.ELOOP), ("../host/file", errno.EXDEV)):
+        with pytest.raises(OSError, match="openat2") as caught:
+            paths.open_beneath(root, path, os.O_PATH)
+        assert caught.value.errno == number
+    os.close(paths.open_beneath(root, "", os.O_RDONLY | os.O_DIRECTORY))
+
+
+def test_two_names_change_places(tree: Path, root: int) -> None:
+    """Whatever they stand for; a name that is missing is an error and changes nothing."""
+    (tree / "plain").write_text("plain", encoding="ascii")
+    paths.exchange(root, "plain", "etc")
+    assert (tree / "etc").read_text(encoding="ascii") == "plain"
+    assert (tree / "plain" / "file").read_text(encoding="ascii") == "guest"
+    with pytest.raises(FileNotFoundError):
+        paths.exchange(root, "plain", "missing")
+    assert (tree / "plain" / "file").exists()
