@@ -36,56 +36,16 @@ CHANGING = ",".join(
 """The calls by which a process changes anything outside itself. A file that was only opened for writing is as it was
 made until the next of these."""
 
+
 _OPENED = re.compile(r'\bopen(?:at|at2)?\((?:[A-Z_]+|\d+|-\d+), "(?P<path>[^"]*)", (?P<flags>.*)')
 _WRITING = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|O_TMPFILE")
-# Of a terminal, of a descriptor, of where a file lies on disk, and whether files can share content at all.
+# About a terminal, a descriptor, where a file lies on disk, and whether it can share content at all.
 _QUESTION = re.compile(
     r"\bioctl\(\d+, (TCGETS|TIOCGWINSZ|FIOCLEX|FIONBIO|FS_IOC_FIEMAP|FIDEDUPERANGE, \{.*\bdest_count=0)\b"
 )
 _OWN_OUTPUT = re.compile(r"\bwrite\([12], ")
 _LOCAL_SOCKET = re.compile(r"\bsocket\(AF_UNIX, ")
 _NO_FILES = ("/dev/null", "/dev/tty")
-
-
-_OPENED = re.compile(r'\bopen(?:at|at2)?\((?:[A-Z_]+|\d+|-\d+), "(?P<path>[^"]*)", (?P<flags>.*)')
-_WRITING = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|O_TMPFILE")
-_TERMINAL_QUESTION = re.compile(r"\bioctl\(\d+, (TCGETS|TIOCGWINSZ|FIOCLEX|FIONBIO)\b")
-_OWN_OUTPUT = re.compile(r"\bwrite\([12], ")
-_LOCAL_SOCKET = re.compile(r"\bsocket\(AF_UNIX, ")
-_NO_FILES = ("/dev/null", "/dev/tty")
-
-
-def touches(line: str) -> bool:
-    """Whether a line of the trace is a call that changes a file system or reaches for a network."""
-    call = re.match(r"\d+ +(\w+)\(", line)
-    if call is None or " resumed>" in line:
-        return False
-    name = call[1]
-    if name == "socket":
-        return not _LOCAL_SOCKET.search(line)
-    opened = _OPENED.search(line)
-    if opened:
-        return bool(_WRITING.search(opened["flags"])) and opened["path"] not in _NO_FILES
-    if name in ("fork", "vfork", "clone", "clone3"):
-        return False  # what a child does is in the trace as well
-    if f"?{name}" not in CHANGING.split(","):
-        return False
-    return not (_TERMINAL_QUESTION.search(line) or _OWN_OUTPUT.search(line))
-
-
-def needs_strace() -> None:
-    """Skip the test where there is no strace."""
-    if hosttools.look_up("strace") is None:
-        pytest.skip("strace is not installed")
-
-
-def calls_of(command: list[str], given: str, environment: dict[str, str]) -> list[str]:
-    """Run a command with all its children to its end; its system calls, one a line, with their arguments."""
-    with tempfile.NamedTemporaryFile("r", encoding="utf-8", errors="replace") as trace:
-        options = ["-f", "-qq", "-s", "200", "-o", trace.name]
-        whole = ["strace", *options, *command]
-        subprocess.run(whole, input=given, text=True, check=False, env=environment, timeout=300)
-        return trace.read().splitlines()
 
 
 def touches(line: str) -> bool:
@@ -104,6 +64,21 @@ def touches(line: str) -> bool:
     if f"?{name}" not in CHANGING.split(","):
         return False
     return not (_QUESTION.search(line) or _OWN_OUTPUT.search(line))
+
+
+def needs_strace() -> None:
+    """Skip the test where there is no strace."""
+    if hosttools.look_up("strace") is None:
+        pytest.skip("strace is not installed")
+
+
+def calls_of(command: list[str], given: str, environment: dict[str, str]) -> list[str]:
+    """Run a command with all its children to its end; its system calls, one a line, with their arguments."""
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8", errors="replace") as trace:
+        options = ["-f", "-qq", "-s", "200", "-o", trace.name]
+        whole = ["strace", *options, *command]
+        subprocess.run(whole, input=given, text=True, check=False, env=environment, timeout=300)
+        return trace.read().splitlines()
 
 
 def steps(action: Action) -> list[str]:
