@@ -24,12 +24,13 @@ options:
   gather:
     description:
       - What to report. V(limits), V(net) and V(state) are the options of the modules of these names; V(rootfs) is
-        the template and how it was made; V(usage) is the memory, CPU time and processes of a running jail; V(size)
-        is the disk space that the jail's own files take, for which they are all visited.
+        the template and how it was made; V(usage) is the memory, CPU time and processes of a running jail; V(disk)
+        is what the jail's own files take as far as its file system counts it, with the limits; V(size) is the disk
+        space that they take in any case, for which they are all visited where it is not counted.
     type: list
     elements: str
-    choices: [limits, net, rootfs, state, usage, size]
-    default: [limits, net, rootfs, state, usage]
+    choices: [limits, net, rootfs, state, usage, disk, size]
+    default: [limits, net, rootfs, state, usage, disk]
 """
 
 EXAMPLES = r"""
@@ -90,8 +91,13 @@ jails:
         runs.
       type: dict
       returned: when gathered
+    disk:
+      description: C(bytes) and C(inodes) that the jail's own files take, where its file system counts them (a quota, an
+        image), and C(bytes_max) and C(inodes_max), the limits that hold; null for what is not counted or not limited.
+      type: dict
+      returned: when gathered
     size:
-      description: Bytes on disk that are the jail's own.
+      description: Bytes on disk that are the jail's own. On btrfs without quotas it is what they would take unshared.
       type: int
       returned: when gathered
   sample:
@@ -102,6 +108,7 @@ jails:
       first_id: 268435456
       log: /var/log/jails/web1.log
       usage: {memory: 3145728, pids: 3, processes: 3, cpu_seconds: 0.02}
+      disk: {bytes: 20971520, bytes_max: 2147483648, inodes: 311, inodes_max: null}
 """
 
 from ansible_collections.cellblock.jails.plugins.module_utils.module import run_info

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..errors import JailError
 from ..rootfs import recipes, storage, templates
-from . import build, store
-from .facet import Facet, Values, all_well, no_conflicts
+from . import build, size, store
+from .facet import Facet, Values, all_well, no_conflicts, parse_each
 from .options import Option
 from .plan import CREATE, REMOVE, Action, Request, plan_rootfs
 
@@ -30,7 +30,11 @@ OPTIONS = (
     Option("binaries", type="list", elements="str", fixed=True),
     Option("trust_group", fixed=True),
     Option(_STORAGE, choices=storage.KINDS, fixed=True),
+    *size.OPTIONS,
 )
+
+_BOUNDS = tuple(option.name for option in size.OPTIONS)
+_parse_bounds = parse_each(size.OPTIONS)
 
 
 def _parse(given: Values, recorded: Values) -> dict[str, Any]:
@@ -41,22 +45,23 @@ def _parse(given: Values, recorded: Values) -> dict[str, Any]:
         return {}
     whole = {**recorded, **said}
     kind = whole.pop(_STORAGE, storage.KINDS[0])
+    bounds = _parse_bounds(said, {})
     try:
-        recipe = recipes.parse({name: value for name, value in whole.items() if name != "version"})
+        recipe = recipes.parse({name: value for name, value in whole.items() if name not in ("version", *_BOUNDS)})
     except ValueError as error:
         option, _colon, text = str(error).partition(": ")
         raise JailError(text, option=option) from error
-    return {**recipe, _STORAGE: kind}
+    return {**recipe, _STORAGE: kind, **bounds}
 
 
 def _recipe(values: Values) -> recipes.Recipe:
-    return {name: value for name, value in values.items() if name != _STORAGE}
+    return {name: value for name, value in values.items() if name not in (_STORAGE, *_BOUNDS)}
 
 
 def _create(request: Request, _actions: Sequence[Action]) -> None:
     try:
         key = templates.ensure(_recipe(request.values), build.confine)
-        storage.create(request.name, request.values[_STORAGE], key)
+        storage.create(request.name, request.values[_STORAGE], key, size.wanted(request.values))
     except BaseException:
         store.forget(request.name, FACET.name)
         raise

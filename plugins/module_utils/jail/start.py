@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import JailError
 from ..kernel.cgroup import Group
 from ..rootfs import storage
-from . import console, ids, launch, limits, live, network, policy, stop, store
+from . import console, ids, launch, limits, live, network, policy, size, stop, store
 from .launch import Plan, Streams
 from .live import Running
 
@@ -35,6 +35,7 @@ def start(name: str) -> None:
     slot = ids.allocate(name)
     first_id = ids.first_id(slot) if userns == "auto" else None
     stop.clear(name)
+    size.hold(name)
     group = live.group_of(name)
     started_with = {"command": desired.get("command"), "init": desired.get("init", policy.INIT)}
     hostname = desired.get("hostname", name)

@@ -26,11 +26,13 @@ class Superblock(NamedTuple):
     """What we want to know of it.
 
     :param size: of the file system, in bytes.
-    :param inodes_free: as of the last time that the kernel wrote it, such as an unmount.
+    :param free: bytes that nothing has, and inodes likewise, as of the last time that the kernel wrote it, such as an
+        unmount.
     :param errors: whether the kernel has met with damage.
     """
 
     size: int
+    free: int
     block_size: int
     inodes: int
     inodes_free: int
@@ -45,15 +47,15 @@ def superblock(descriptor: int) -> Superblock:
     content = os.pread(descriptor, _LENGTH, _OFFSET)
     if len(content) < _LENGTH or struct.unpack_from("<H", content, 0x38)[0] != _MAGIC:
         raise OSError(errno.EUCLEAN, "there is no ext4 file system in it")
-    inodes, blocks = struct.unpack_from("<II", content, 0)
-    (inodes_free,) = struct.unpack_from("<I", content, 0x10)
+    inodes, blocks, _reserved, free, inodes_free = struct.unpack_from("<IIIII", content)
     (shift,) = struct.unpack_from("<I", content, 0x18)
     (state,) = struct.unpack_from("<H", content, 0x3A)
     (features,) = struct.unpack_from("<I", content, 0x60)
     if features & _64BIT:
         blocks |= struct.unpack_from("<I", content, 0x150)[0] << 32
+        free |= struct.unpack_from("<I", content, 0x158)[0] << 32
     block_size = 1024 << min(shift, 6)
-    return Superblock(blocks * block_size, block_size, inodes, inodes_free, bool(state & _ERRORS))
+    return Superblock(blocks * block_size, free * block_size, block_size, inodes, inodes_free, bool(state & _ERRORS))
 
 
 def grow(directory: int, size: int, block_size: int) -> None:

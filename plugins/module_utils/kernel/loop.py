@@ -106,7 +106,11 @@ def unattached(path: str, seconds: float) -> Iterator[int]:
 
 def device_of(path: str) -> str | None:
     """The loop device that a file is attached to; ``None`` when it is to none."""
-    found = _find(os.stat(path))
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = None if _lock(file) else _find(os.fstat(file))
+    finally:
+        os.close(file)
     if found is None:
         return None
     os.close(found[0])

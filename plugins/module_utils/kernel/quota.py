@@ -87,6 +87,11 @@ def enforces(descriptor: int) -> bool:
     return bool(_state(descriptor) & _ENFORCED)
 
 
+def xfs_can() -> bool:
+    """Whether this kernel's xfs has quotas, on whatever file system."""
+    return os.path.exists("/proc/fs/xfs/xqmstat")  # fs/xfs/xfs_stats.c
+
+
 def project(descriptor: int) -> int:
     """The project of a file or directory; 0 where it has none."""
     try:
