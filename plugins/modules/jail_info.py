@@ -24,13 +24,14 @@ options:
   gather:
     description:
       - What to report. V(limits), V(net) and V(state) are the options of the modules of these names; V(rootfs) is
-        the template and how it was made; V(usage) is the memory, CPU time and processes of a running jail; V(size)
-        is the disk space that the jail's own files take, for which they are all visited.
+        the template and how it was made; V(usage) is the memory, CPU time and processes of a running jail; V(disk)
+        is what the jail's own files take as far as its file system counts it, with the limits; V(size) is the disk
+        space that they take in any case, for which they are all visited where it is not counted.
       - V(templates) reports the templates of the host beside its jails.
     type: list
     elements: str
-    choices: [limits, net, rootfs, state, usage, size, templates]
-    default: [limits, net, rootfs, state, usage]
+    choices: [limits, net, rootfs, state, usage, disk, size, templates]
+    default: [limits, net, rootfs, state, usage, disk]
 """
 
 EXAMPLES = r"""
@@ -96,8 +97,13 @@ jails:
         runs.
       type: dict
       returned: when gathered
+    disk:
+      description: C(bytes) and C(inodes) that the jail's own files take, where its file system counts them (a quota, an
+        image), and C(bytes_max) and C(inodes_max), the limits that hold; null for what is not counted or not limited.
+      type: dict
+      returned: when gathered
     size:
-      description: Bytes on disk that are the jail's own.
+      description: Bytes on disk that are the jail's own. On btrfs without quotas it is what they would take unshared.
       type: int
       returned: when gathered
   sample:
@@ -108,6 +114,7 @@ jails:
       first_id: 268435456
       log: /var/log/jails/web1.log
       usage: {memory: 3145728, pids: 3, processes: 3, cpu_seconds: 0.02}
+      disk: {bytes: 20971520, bytes_max: 2147483648, inodes: 311, inodes_max: null}
 templates:
   description: The templates, by key.
   returned: when gathered

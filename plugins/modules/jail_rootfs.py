@@ -26,6 +26,7 @@ requirements:
   - dnf and rpm, for O(method=dnf), which Debian has as packages too
   - GNU tar, for O(method=archive), and gzip, xz, zstd or bzip2 as the archive needs it
   - ssh-keygen, for jails with an SSH server
+  - e2fsprogs, for O(storage=image)
 extends_documentation_fragment:
   - cellblock.jails.attributes
   - cellblock.jails.attributes.idempotent
@@ -172,12 +173,39 @@ options:
     type: str
   storage: &storage
     description:
-      - V(overlay) stores only what the jail writes; V(directory) is a full copy, for file systems that overlayfs
-        cannot use.
-        A jail with a full copy sees in its mount table where on the host that lies.
+      - V(overlay) stores only what the jail writes, in files above the template's, with which it shares disk and
+        memory. It works on every file system that overlayfs can write to.
+      - V(directory) is a full copy, for file systems that overlayfs cannot use; it shares blocks where the file system
+        can (btrfs, xfs), and memory never. A jail with a full copy sees in its mount table where on the host that lies.
+      - V(btrfs) is a snapshot of the template, for C(/var/lib/jails) on btrfs. It shares every block that the jail has
+        not changed, where V(overlay) copies the whole file at its first change; memory it does not share.
+      - V(image) is V(overlay) with what the jail writes in a file system of its own, an ext4 in a sparse file. So
+        O(size) and O(inodes) hold on every host that has loop devices and C(mkfs.ext4). The file takes from the disk
+        what is written, and gives back what is deleted. If the host's disk fills up nevertheless, writing fails in the
+        jail with an input/output error and its file system becomes read-only until its next start.
       - V(overlay) if left out.
     type: str
-    choices: [overlay, directory]
+    choices: [overlay, directory, btrfs, image]
+  size: &size
+    description:
+      - The most that the jail may have on disk, such as V(2G), or V(unlimited). What is in the template counts only
+        for O(storage=directory). A jail that has reached it gets "disk quota exceeded" or "no space left"; neither its
+        neighbours nor the host notice.
+      - With O(storage=image) it is the size of the image; V(10G) if left out, V(16M) at least, and never V(unlimited).
+      - "On btrfs it is held by simple quotas (Linux 6.7). If quotas are off they are turned on, and two things follow:
+        what is on the disk already is not counted, and no older kernel can mount the file system any more. Full
+        quotas are used where they are on already; with many jails they are slow. Metadata counts as well."
+      - On ext4 and xfs it is held by project quotas, for which C(/var/lib/jails) has to be mounted with C(prjquota).
+      - On other hosts it is refused, with what would work there.
+      - It is changed while the jail runs. Less than what it uses is refused. An image shrinks at the next start only,
+        and grows then where the kernel does not let us grow it before (without CAP_SYS_RESOURCE).
+    type: str
+  inodes: &inodes
+    description:
+      - The most files and directories that the jail may have, or V(unlimited), by the same means as O(size).
+      - btrfs does not count them. With O(storage=image) it is decided when the jail is made, the least that the image
+        has; it grows and shrinks with O(size).
+    type: str
   authorized_keys: &authorized_keys
     description: The public keys that open the root account of the jail over SSH, as lines of its
       C(/root/.ssh/authorized_keys), which holds no others then.
@@ -253,6 +281,8 @@ options:
       trust_group: *trust_group
       refresh: *refresh
       storage: *storage
+      size: *size
+      inodes: *inodes
       authorized_keys: *authorized_keys
       fstab: *fstab
       hosts: *hosts
@@ -293,6 +323,19 @@ EXAMPLES = r"""
     method: debootstrap
     tool: mmdebstrap
     suite: trixie
+
+- name: A jail that can fill 2 GiB, on whatever file system the host has
+  cellblock.jails.jail_rootfs:
+    name: web3
+    method: debootstrap
+    suite: bookworm
+    storage: image
+    size: 2G
+
+- name: Give it more
+  cellblock.jails.jail_rootfs:
+    name: web3
+    size: 4G
 
 - name: A jail of nothing but busybox
   cellblock.jails.jail_rootfs:
@@ -360,8 +403,8 @@ jails:
           returned: always
         how:
           description:
-            - V(live) in the running jail, V(record) for its next start, or V(create), V(remove), V(start), V(stop),
-              V(restart).
+            - V(live) in the running jail, V(storage) on its disk, V(record) for its next start, or V(create),
+              V(remove), V(start), V(stop), V(restart).
           type: str
           returned: always
     restart_required:

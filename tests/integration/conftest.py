@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.cellblock.jails.tests.integration.support import sandbox
+from ansible_collections.cellblock.jails.tests.integration.support import filesystems, sandbox
 from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt, module, nursery
 
 SKELETON = {"method": "skeleton", "binaries": ["busybox"]}
@@ -73,6 +74,25 @@ def names() -> Iterator[Callable[[int], list[str]]]:
 
     yield more
     attempt("jail_state", name=given, state="absent")
+
+
+@pytest.fixture
+def lib_on() -> Iterator[Callable[..., str]]:
+    """A function that puts the collection's storage on a fresh file system, one of :data:`filesystems.KINDS`, until the
+    end of the test; gives the file that it lies in. A test is skipped where this kernel cannot mount that.
+
+    Whatever jails there are then are removed first.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def put(kind: str, mib: int | None = None) -> str:
+            try:
+                return stack.enter_context(filesystems.mounted(kind, mib=mib))
+            except filesystems.UnsupportedError as error:
+                pytest.skip(str(error))
+
+        yield put
+        attempt("jail_state", name=sandbox.jails(), state="absent")
 
 
 def make_boxes(given: list[str], **state: Any) -> None:

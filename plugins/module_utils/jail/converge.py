@@ -88,7 +88,9 @@ def _clashes(facet: Facet, requests: Sequence[Request]) -> Mapping[str, str]:
 
 
 def _planned(facet: Facet, request: Request) -> Plan:
-    return facet.plan(facet.options, request, situation_of(facet, request.name, list(request.values)))
+    situation = situation_of(facet, request.name, list(request.values))
+    waiting = facets.waiting(facet, request, situation)
+    return facet.plan(facet.options, request, situation._replace(waiting=waiting))
 
 
 def _plan_only(facet: Facet, request: Request) -> Outcome:

@@ -90,6 +90,21 @@ def read_stored(facet: Facet, name: str, names: Sequence[str] | None = None) -> 
     return {option.name: option.read_stored(name) for option in chosen if option.read_stored is not None}
 
 
+def waiting(facet: Facet, request: Request, situation: Situation) -> list[str]:
+    """The options whose wanted value has to wait for the jail's next start.
+
+    :raises JailError: for a value that can never hold in its storage.
+    """
+    found = []
+    for option in facet.options if situation.exists and request.state != "absent" else ():
+        if option.waits is not None and option.name in request.values:
+            value = request.values[option.name]
+            differs = situation.live.get(option.name) != value
+            if differs and option.waits(request.name, value, situation.running):
+                found.append(option.name)
+    return found
+
+
 def _chosen(facet: Facet, names: Sequence[str] | None) -> list[Option]:
     return [option for option in facet.options if names is None or option.name in names]
 

@@ -12,11 +12,11 @@ from typing import Any
 from .. import layout
 from ..rootfs import generations, records, storage, templates
 from . import ids, limits, live, network, rootfs, state, store
-from .facet import Facet, read_live
+from .facet import Facet, read_live, read_stored
 from .live import Running
 
-PARTS = ("limits", "net", "rootfs", "state", "usage", "size")
-"""What can be gathered of a jail; ``size`` walks the jail's files."""
+PARTS = ("limits", "net", "rootfs", "state", "usage", "disk", "size")
+"""What can be gathered of a jail; ``size`` may have to visit all of the jail's files."""
 
 TEMPLATES = "templates"
 """What can be gathered of the host besides: :func:`gather_templates`."""
@@ -48,6 +48,8 @@ def gather(name: str, parts: Sequence[str]) -> dict[str, Any]:
             found[part] = _rootfs(name, running)
         elif part == "usage":
             found[part] = _usage(running) if running else None
+        elif part == "disk":
+            found[part] = _disk(name)
         elif part == "size":
             found[part] = storage.bytes_used(name)
     return found
@@ -84,16 +86,24 @@ def _options(facet: Facet, name: str, running: Running | None) -> dict[str, Any]
 
 
 def _rootfs(name: str, running: Running | None) -> dict[str, Any] | None:
-    """The options that were said of it, with the template that came of them."""
+    """The options that were said of it, with the template that came of them; as they hold."""
     stored = storage.describe(name)
     if stored is None:
         return None
-    recorded = store.read(name, "rootfs")
-    said = {option.name: recorded[option.name] for option in rootfs.OPTIONS if recorded.get(option.name)}
+    values = {**store.read(name, "rootfs"), **read_stored(rootfs.FACET, name)}
+    said = {option.name: values[option.name] for option in rootfs.OPTIONS if values.get(option.name)}
     if running:
         said.update(read_live(rootfs.FACET, running, list(said)))
     shown = {option.name: option.show(said[option.name]) for option in rootfs.OPTIONS if option.name in said}
     return {**shown, "storage": stored.kind, "template": stored.template}
+
+
+def _disk(name: str) -> dict[str, int | None] | None:
+    """What is counted of its own files, and the limits; ``None`` for what is not counted or not limited."""
+    if storage.describe(name) is None:
+        return None
+    used, limit = storage.used(name), storage.bounds_of(name)
+    return {"bytes": used.size, "bytes_max": limit.size, "inodes": used.inodes, "inodes_max": limit.inodes}
 
 
 def _usage(running: Running) -> dict[str, Any]:

@@ -5,49 +5,19 @@
 
 from __future__ import annotations
 
-import os
 import re
 from decimal import Decimal
 from typing import Any, Callable
 
+from .. import sizes
 from ..kernel import cgroup
+from ..sizes import UNLIMITED
 from .facet import Facet, all_well, always, no_conflicts, parse_each
 from .options import Option
 from .plan import plan_options
 
-UNLIMITED = "unlimited"
 DEFAULT_PIDS = 4096
 """A fork bomb in a jail for which nobody set a limit is held by this one."""
-
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_SIZE_MAX = 1 << 60
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:I?B)?")
-
-
-def parse_size(value: Any) -> int | None:
-    """Bytes, rounded down to whole pages as the kernel does; ``None`` for ``unlimited``. Units are powers of
-    1,024."""
-    text = str(value).strip().upper()
-    if text == UNLIMITED.upper():
-        return None
-    match = _SIZE.fullmatch(text)
-    if not match:
-        raise ValueError(f"{value!r} is not a size; write it like 256M, 1.5G, a number of bytes, or {UNLIMITED}")
-    page = os.sysconf("SC_PAGE_SIZE")
-    size = int(Decimal(match.group(1)) * _UNITS[match.group(2)]) // page * page
-    if size > _SIZE_MAX:
-        raise ValueError(f"{value!r} is out of range; the most is {show_size(_SIZE_MAX)}")
-    if size == 0:
-        raise ValueError(f"{value!r} is less than one page of memory ({page} bytes)")
-    return size
-
-
-def show_size(value: int | None) -> str:
-    """The shortest exact form, such as ``256M``."""
-    if value is None:
-        return UNLIMITED
-    unit = next(unit for unit in ("T", "G", "M", "K", "") if value % _UNITS[unit] == 0)
-    return f"{value // _UNITS[unit]}{unit}"
 
 
 def parse_cpus(value: Any) -> int | None:
@@ -103,7 +73,7 @@ def _limit(name: str, parse: Callable[[Any], Any], show: Callable[[Any], Any], d
 
 
 OPTIONS = (
-    _limit("memory_max", parse_size, show_size),
+    _limit("memory_max", sizes.parse, sizes.show),
     _limit("cpus", parse_cpus, show_cpus),
     _limit("pids_max", parse_count, show_count, default=DEFAULT_PIDS),
 )

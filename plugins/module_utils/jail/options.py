@@ -29,6 +29,8 @@ class Option(NamedTuple):
     :param write: makes a canonical value hold in a running jail; ``None`` when only a restart can.
     :param read_stored: the canonical value that holds on disk for the jail of this name, whether it runs or not.
     :param write_stored: makes a canonical value hold there.
+    :param waits: from the jail's name, a canonical value that does not hold on disk, and whether the jail runs: whether
+        ``write_stored`` has to wait for its next start; raises :class:`JailError` for one that can never hold.
     :param fixed: decided when the thing is made; another value is refused afterwards.
     :param once: says how to make the thing, and is not remembered.
     """
@@ -46,6 +48,7 @@ class Option(NamedTuple):
     write: Callable[[Running, Any], None] | None = None
     read_stored: Callable[[str], Any] | None = None
     write_stored: Callable[[str, Any], None] | None = None
+    waits: Callable[[str, Any, bool], bool] | None = None
     fixed: bool = False
     once: bool = False
 

@@ -9,7 +9,7 @@ Check mode, diff mode, the real run and the tests all take their actions from he
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import JailError
@@ -49,12 +49,14 @@ class Situation(NamedTuple):
     :param recorded: desired state so far, canonical.
     :param live: canonical values as they hold: from the kernel of the running jail for every option that has a
         ``read``, from its storage for every one that has a ``read_stored``.
+    :param waiting: the options whose wanted value its storage can take only while it does not run, and it runs.
     """
 
     exists: bool
     running: bool
     recorded: Mapping[str, Any]
     live: Mapping[str, Any]
+    waiting: Collection[str] = ()
 
 
 class Plan(NamedTuple):
@@ -73,13 +75,15 @@ def plan_options(options: Sequence[Option], request: Request, situation: Situati
         wanted = request.values[option.name]
         recorded = situation.recorded.get(option.name, option.default)
         live = situation.live.get(option.name, recorded)
-        if live != wanted and option.write_stored is not None:
+        waits = option.name in situation.waiting
+        if live != wanted and option.write_stored is not None and not waits:
             actions.append(Action(option.name, live, wanted, STORAGE))
         elif live != wanted and option.write is not None:
             actions.append(Action(option.name, live, wanted, LIVE if situation.running else RECORD))
         elif recorded != wanted:
             actions.append(Action(option.name, recorded, wanted, RECORD))
-        if live != wanted and option.write is None and option.write_stored is None and situation.running:
+        restarts = option.write is None and option.write_stored is None and situation.running
+        if live != wanted and (waits or restarts):
             waiting.append(option.name)
     return Plan(actions, waiting)
 

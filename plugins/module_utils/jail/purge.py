@@ -11,7 +11,7 @@ import os
 from .. import layout
 from ..errors import JailError
 from ..kernel import paths
-from ..rootfs import storage, templates
+from ..rootfs import bounds, storage, templates
 from . import build, info, live
 
 
@@ -28,6 +28,7 @@ def purge() -> None:
     storage.sweep()
     for key in templates.names():
         templates.remove(key)
+    bounds.restore_host()
     live.hierarchies().group(layout.CGROUP_PARENT, "").remove_parent()
     for path in (layout.LIB, layout.ETC, layout.LOG, layout.RUN, layout.COMMAND, layout.RUNTIME):
         _remove(path)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import JailError
 from ..rootfs import checksums, recipes, storage, templates
-from . import ages, build, identity, store
+from . import ages, build, identity, size, store
 from .facet import Facet, Values, all_well, no_conflicts, parse_each
 from .options import Option
 from .plan import CREATE, REMOVE, Action, Request, plan_rootfs
@@ -49,6 +49,7 @@ OPTIONS = (
     *_RECIPE,
     Option("refresh", parse=ages.parse, once=True),
     Option(_STORAGE, choices=storage.KINDS, fixed=True),
+    *size.OPTIONS,
     *identity.OPTIONS,
 )
 
@@ -103,7 +104,7 @@ def _clone(request: Request) -> None:
     while True:
         key = templates.ensure(_recipe(request.values), build.confine, not_before)
         try:
-            storage.create(request.name, request.values[_STORAGE], key)
+            storage.create(request.name, request.values[_STORAGE], key, size.wanted(request.values))
         except templates.GoneError:
             continue  # removed in this very moment, as no jail came from it yet
         return

@@ -15,7 +15,7 @@ from ..errors import JailError
 from ..kernel import image
 from ..kernel.cgroup import Group
 from ..rootfs import storage
-from . import apart, console, identity, ids, launch, limits, live, network, policy, stop, store
+from . import apart, console, identity, ids, launch, limits, live, network, policy, size, stop, store
 from .isolation import options, settled
 from .launch import Plan, Streams
 from .live import Running
@@ -43,6 +43,7 @@ def start(name: str) -> None:
     first_id = ids.first_id(slot) if holds["userns"] == "auto" else None
     stop.clear(name)
     storage.settle(name)
+    size.hold(name)
     group = live.group_of(name)
     started_with = {"command": desired.get("command"), "init": desired.get("init", policy.INIT), **holds}
     hostname = desired.get("hostname", name)

@@ -51,6 +51,12 @@ def last_capability() -> int:
         return int(file.read())
 
 
+def effective() -> list[str]:
+    """The names of the capabilities that this process has now."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        return to_names(next(int(line.split()[1], 16) for line in file if line.startswith("CapEff:")))
+
+
 def limit_bounding_set(keep: int, last: int) -> None:
     """Drop every capability up to number ``last`` that is not in the mask ``keep`` from the bounding set, for
     ever."""

@@ -32,6 +32,7 @@ _MOVE_T_EMPTY_PATH = 0x40
 _SET_FLAG, _SET_STRING, _CMD_CREATE = 0, 1, 6
 _MS_PRIVATE, _MS_REC = 1 << 18, 1 << 14
 _MNT_DETACH = 2
+_NAMES = {0x9123683E: "btrfs", 0xEF53: "ext4", 0x58465342: "xfs", 0x01021994: "tmpfs"}  # linux/magic.h
 
 
 class _MountAttr(ctypes.Structure):
@@ -154,9 +155,20 @@ def _unescape(text: str) -> str:
     return text
 
 
+def magic_of(place: str | int) -> int:
+    """The number by which the file system of a path or descriptor calls itself (statfs(2), ``f_type``)."""
+    found = (ctypes.c_long * 32)()  # struct statfs has 120 bytes, and its first field is this one
+    if isinstance(place, int):
+        check(libc.fstatfs(ctypes.c_int(place), found), "fstatfs")
+    else:
+        check(libc.statfs(os.fsencode(place), found), "statfs", place)
+    return int(found[0])
+
+
 def filesystem_of(place: str | int) -> str:
-    """The type of the file system that holds a path or descriptor, as mount(8) calls it; ``unknown`` when no mount
-    shows its device."""
+    """The type of the file system that holds a path or descriptor, as mount(8) calls it; ``unknown`` when neither a
+    mount shows its device nor its number is one that we know."""
     device = os.stat(place).st_dev
     name = f"{os.major(device)}:{os.minor(device)}"
-    return next((mount.fstype for mount in mount_table() if mount.device == name), "unknown")
+    known = _NAMES.get(magic_of(place), "unknown")  # of btrfs no mount shows the device: each subvolume has its own
+    return next((mount.fstype for mount in mount_table() if mount.device == name), known)

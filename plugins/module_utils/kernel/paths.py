@@ -18,6 +18,7 @@ import os
 import stat
 from collections.abc import Iterator
 
+from . import btrfs
 from .syscalls import AT_FDCWD, syscall
 
 RESOLVE_NO_XDEV = 0x01
@@ -179,9 +180,10 @@ def exchange(parent: int, one: str, other: str) -> None:
 
 
 def remove_tree(parent: int, name: str) -> None:
-    """Remove ``name`` and all below it. No link is followed and no mount is entered: ``EXDEV`` or ``EBUSY`` ends it.
+    """Remove ``name`` and all below it, subvolumes of btrfs included. No link is followed and no mount is entered:
+    ``EXDEV`` or ``EBUSY`` ends it.
 
-    However deep the tree is, two directories are open at a time: what lies deeper is moved up and comes later.
+    However deep the tree is, three directories are open at a time: what lies deeper is moved up and comes later.
     """
     try:
         top = _open_to_empty(parent, name)
@@ -193,13 +195,48 @@ def remove_tree(parent: int, name: str) -> None:
         os.unlink(name, dir_fd=parent)
         return
     with opened(top):
-        waiting = _unlink_files(top)
-        while waiting:
-            child = waiting.pop()
-            with opened(_open_to_empty(top, child)) as directory:
-                waiting += [_move_up(directory, grandchild, top) for grandchild in _unlink_files(directory)]
+        if _destroyed(parent, name, top):
+            return
+        subvolumes = _empty(top, top)
+        while subvolumes:
+            child = subvolumes.pop()
+            with opened(_open_to_empty(top, child)) as subvolume:
+                subvolumes += _empty(subvolume, top)
             os.rmdir(child, dir_fd=top)
     os.rmdir(name, dir_fd=parent)
+
+
+def _empty(directory: int, top: int) -> list[str]:
+    """Remove all below a directory. A subvolume in which there are others is moved to ``top``: the names of those.
+
+    Of a subvolume nothing can be moved out but the subvolumes in it.
+    """
+    device = os.fstat(directory).st_dev
+    subvolumes, waiting = [], _unlink_files(directory)
+    while waiting:
+        child = waiting.pop()
+        with opened(_open_to_empty(directory, child)) as inner:
+            if os.fstat(inner).st_dev != device:
+                if not _destroyed(directory, child, inner):
+                    subvolumes.append(_move_up(directory, child, top))
+                continue
+            waiting += [_move_up(inner, grandchild, directory) for grandchild in _unlink_files(inner)]
+        os.rmdir(child, dir_fd=directory)
+    return subvolumes
+
+
+def _destroyed(parent: int, name: str, directory: int) -> bool:
+    """Remove ``name``, which ``directory`` is the descriptor of, in one go, if it is a subvolume without others in it;
+    whether it was."""
+    if not btrfs.is_subvolume(directory):
+        return False
+    try:
+        btrfs.destroy(parent, name)
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+        return False
+    return True
 
 
 def _open_to_empty(parent: int, name: str) -> int:

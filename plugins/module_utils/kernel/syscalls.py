@@ -24,6 +24,7 @@ _SHARED = {
     "close_range": 436,
     "openat2": 437,
     "mount_setattr": 442,
+    "quotactl_fd": 443,
 }
 _BY_MACHINE = {
     "x86_64": {"rt_sigaction": 13, "pivot_root": 155, "capset": 126, "renameat2": 316, "seccomp": 317},

@@ -20,7 +20,7 @@ from .. import files
 from ..errors import JailError
 from ..kernel import paths
 from ..kernel.syscalls import check, libc
-from . import space
+from . import space, volumes
 
 _NEW, _OLD = ".new-", ".old-"
 
@@ -38,7 +38,7 @@ def locked(lock: str, name: str) -> AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def made_whole(parent: str, name: str, purpose: str) -> Iterator[str]:
-    """A new empty directory (0700) to fill in a ``with`` block, whose end gives it its real name.
+    """A new empty directory (0700, a volume) to fill in a ``with`` block, whose end gives it its real name.
 
     A block that fails leaves nothing. The caller has the lock.
 
@@ -81,14 +81,14 @@ def _half_made(parent: str, name: str, purpose: str) -> Iterator[tuple[int, str]
     """A new empty directory under the name for half made ones: a descriptor of its parent, and that name."""
     with _blamed(purpose), _opened(parent) as folder:
         temporary = _NEW + name
-        paths.remove_tree(folder, temporary)
-        os.mkdir(temporary, 0o700, dir_fd=folder)
+        volumes.remove(folder, temporary)
+        volumes.make(folder, temporary, 0o700)
         try:
             with _blamed(purpose):  # here, while the disk is still full
                 yield folder, temporary
         except BaseException:
             with contextlib.suppress(OSError):  # what cannot be cleared now is reported by the next attempt
-                paths.remove_tree(folder, temporary)
+                volumes.remove(folder, temporary)
             raise
 
 
@@ -115,11 +115,11 @@ def remove(parent: str, name: str) -> None:
     if not os.path.isdir(parent):
         return
     with _blamed(f"{os.path.join(parent, name)} cannot be removed"), _opened(parent) as folder:
-        paths.remove_tree(folder, _OLD + name)
+        volumes.remove(folder, _OLD + name)
         with contextlib.suppress(FileNotFoundError):
             os.rename(name, _OLD + name, src_dir_fd=folder, dst_dir_fd=folder)
             os.fsync(folder)
-            paths.remove_tree(folder, _OLD + name)
+            volumes.remove(folder, _OLD + name)
 
 
 def leftovers(parent: str, lock: str) -> list[str]:
@@ -144,7 +144,7 @@ def sweep(parent: str, lock: str) -> list[str]:
                 name = entry[len(_NEW) :]
                 with files.locked_if_free(lock + name) as free:
                     if free:
-                        paths.remove_tree(folder, entry)
+                        volumes.remove(folder, entry)
                         swept.append(name)
     return swept
 

@@ -17,9 +17,11 @@ from typing import NamedTuple
 
 from .. import layout
 from ..errors import JailError
-from . import records, space, staging, templates
+from ..kernel import paths
+from . import bounds, records, space, staging, templates
 from .backing.kinds import STORES
 from .backing.store import BackingStore
+from .bounds import NO_BOUNDS, Bounds
 from .layers import Layers
 
 KINDS = tuple(STORES)
@@ -49,11 +51,12 @@ class Storage(NamedTuple):
         return STORES[self.kind]
 
 
-def create(name: str, kind: str, template: str) -> None:
+def create(name: str, kind: str, template: str, wanted: Bounds = NO_BOUNDS) -> None:
     """Make the storage of a jail that has none.
 
     :param kind: one of :data:`KINDS`.
     :param template: the key of a template that is there.
+    :param wanted: its limits.
     :raises JailError: when it has some already, the template is missing (:class:`templates.GoneError`), or the disk is
         full. Nothing half made stays.
     """
@@ -64,7 +67,8 @@ def create(name: str, kind: str, template: str) -> None:
         if not templates.exists(template):
             raise templates.GoneError(f"template {template} is not there")
         with staging.made_whole(layout.STORAGE, name, f"storage of kind {kind} cannot be made") as folder:
-            STORES[kind].make(folder, templates.tree(template), name)
+            bounds.prepare(folder)
+            STORES[kind].make(folder, templates.tree(template), name, wanted)
             records.write(folder, records.Record(kind, template))
 
 
@@ -80,15 +84,20 @@ def layers(name: str) -> Iterator[Layers]:
 
     :raises JailError: when it has no storage, or its template is gone.
     """
-    stored = describe(name)
-    if stored is None:
-        raise JailError("it has no root file system", advice=f"make one with jail_rootfs: name={name}")
+    stored = _expected(name)
     if stored.lower is not None and not os.path.isdir(stored.lower):
         raise JailError(
             f"its template {stored.template} is gone", advice=f"put {stored.lower} back, or make the jail anew"
         )
     with stored.store.layers(stored.folder, templates.tree(stored.template)) as found:
         yield found
+
+
+def _expected(name: str) -> Storage:
+    found = describe(name)
+    if found is None:
+        raise JailError("it has no root file system", advice=f"make one with jail_rootfs: name={name}")
+    return found
 
 
 def names() -> list[str]:
@@ -125,7 +134,54 @@ def sweep() -> list[str]:
     return staging.sweep(layout.STORAGE, _LOCK)
 
 
-def bytes_used(name: str) -> int:
-    """Bytes on disk that are the jail's own, without the template beneath; 0 when it has no storage."""
+@contextlib.contextmanager
+def own_files(name: str) -> Iterator[int]:
+    """A descriptor of the directory whose files are the jail's own, for a ``with`` block, whatever kind its storage is
+    and whether it runs or not. Owners are as on disk, from 0 on; nothing below it is to be trusted."""
+    with layers(name) as found:
+        below = "." if found.lower is None else "upper"
+        with paths.opened(paths.open_plain(found.upper, below, os.O_RDONLY | os.O_DIRECTORY)) as directory:
+            yield directory
+
+
+def bounds_of(name: str) -> Bounds:
+    """The limits that hold for a jail's storage; none when it has no storage."""
     found = describe(name)
-    return space.bytes_below(found.writable or found.folder) if found else 0
+    return found.store.keeper.holding(found.folder) if found else NO_BOUNDS
+
+
+def used(name: str) -> Bounds:
+    """What is counted of the jail's own files, without visiting them; ``None`` for what is not."""
+    found = describe(name)
+    return found.store.keeper.used(found.folder) if found else NO_BOUNDS
+
+
+def judge(name: str, wanted: Bounds, running: bool) -> bool:
+    """Whether limits can be made to hold only when the jail runs no more.
+
+    :raises JailError: when they never can; with figures, or with what would work on this host.
+    """
+    found = _expected(name)
+    found.store.keeper.check(found.folder, wanted)
+    return running and found.store.keeper.waits(found.folder, wanted)
+
+
+def bind(name: str, wanted: Bounds) -> None:
+    """Make limits hold for a jail's storage.
+
+    :raises JailError: as :func:`judge` does.
+    """
+    found = _expected(name)
+    found.store.keeper.bind(found.folder, wanted)
+
+
+def bytes_used(name: str) -> int:
+    """Bytes on disk that are the jail's own, without the template beneath; 0 when it has no storage.
+
+    Where they are not counted, all its files are visited.
+    """
+    found = describe(name)
+    if found is None:
+        return 0
+    counted = found.store.keeper.used(found.folder).size
+    return space.bytes_below(found.writable or found.folder) if counted is None else counted

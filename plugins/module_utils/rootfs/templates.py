@@ -20,7 +20,8 @@ from typing import Any
 
 from .. import files, layout
 from ..errors import JailError
-from . import buildlog, generations, recipes, records, space, staging
+from ..kernel import paths
+from . import buildlog, generations, recipes, records, space, staging, volumes
 from .builder import Builder, Confine
 from .methods import apk, archive, debootstrap, dnf, skeleton
 
@@ -145,8 +146,8 @@ def _build(key: str, recipe: recipes.Recipe, confine: Confine) -> None:
         log.note(f"I: building {json.dumps(recipe, sort_keys=True)}")
         with staging.made_whole(layout.TEMPLATES, key, f"template {key} cannot be built") as folder:
             root = os.path.join(folder, "root")
-            os.mkdir(root)
-            os.chmod(root, 0o755)
+            with paths.opened(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as parent:
+                volumes.make(parent, "root", 0o755)  # on btrfs jails can be snapshots of it
             _BUILDERS[recipe["method"]](recipe, root, confine, log)
             size = space.bytes_below(root)
             built = datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterator
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
-from ansible_collections.cellblock.jails.plugins.module_utils.jail import build, live
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import build, live, store
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import mounts, namespaces
 from ansible_collections.cellblock.jails.plugins.module_utils.net import loopback
 
@@ -93,6 +93,11 @@ def _no_group_of_ours_after() -> Iterator[None]:
         for parent in missing:
             with contextlib.suppress(OSError):  # not made, or in use by others
                 os.rmdir(parent)
+
+
+def jails() -> list[str]:
+    """The jails of these tests that have any desired state."""
+    return [name for name in store.names() if name.startswith(PREFIX)]
 
 
 def groups() -> list[str]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 
-from .. import buildlog, hosttools, layers, staging
+from .. import bounds, buildlog, hosttools, layers, staging
+from ..bounds import Bounds
 from ..layers import Layers
 from .store import BackingStore
 
 
-def _make(folder: str, tree: str, name: str) -> None:
+def _make(folder: str, tree: str, name: str, wanted: Bounds) -> None:
     copy = hosttools.find("cp", "coreutils")
     with buildlog.recording(name) as log:
         command = [copy, "-a", "--reflink=auto", "--one-file-system", "--", tree, root(folder)]
@@ -21,6 +22,7 @@ def _make(folder: str, tree: str, name: str) -> None:
         if status:
             raise log.failure(f"cp ended with status {status}", "cp has to be that of GNU coreutils")
     staging.sync_filesystem(folder)
+    bounds.bind_new(folder, wanted)
 
 
 def root(folder: str) -> str:
@@ -32,4 +34,4 @@ def _layers(folder: str, _tree: str) -> AbstractContextManager[Layers]:
     return layers.of_directories(root(folder), None)
 
 
-STORE = BackingStore(_make, _layers, root, needs_template=False)
+STORE = BackingStore(_make, _layers, root, needs_template=False, keeper=bounds.keeper(lambda folder: folder))

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import directory, overlay
+from . import btrfs, directory, image, overlay
 from .store import BackingStore
 
-STORES: Mapping[str, BackingStore] = {"overlay": overlay.STORE, "directory": directory.STORE}
+STORES: Mapping[str, BackingStore] = {
+    "overlay": overlay.STORE,
+    "directory": directory.STORE,
+    "btrfs": btrfs.STORE,
+    "image": image.STORE,
+}

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 
-from .. import layers
+from .. import bounds, layers
+from ..bounds import Bounds
 from ..layers import Layers
 from .store import BackingStore
 
@@ -25,8 +26,9 @@ def make_upper(folder: str, tree: str) -> None:
     os.chmod(upper, like.st_mode & 0o7777)
 
 
-def _make(folder: str, tree: str, _name: str) -> None:
+def _make(folder: str, tree: str, _name: str, wanted: Bounds) -> None:
     make_upper(folder, tree)
+    bounds.bind_new(folder, wanted)
 
 
 def _layers(folder: str, tree: str) -> AbstractContextManager[Layers]:
@@ -37,4 +39,4 @@ def _writable(folder: str) -> str:
     return os.path.join(folder, "upper")
 
 
-STORE = BackingStore(_make, _layers, _writable, needs_template=True)
+STORE = BackingStore(_make, _layers, _writable, needs_template=True, keeper=bounds.keeper(lambda folder: folder))

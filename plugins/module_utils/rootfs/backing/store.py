@@ -9,20 +9,24 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Callable, NamedTuple
 
+from ..bounds import Bounds, Keeper
 from ..layers import Layers
 
 
 class BackingStore(NamedTuple):
     """One kind. ``folder`` is always the jail's directory of storage, ``tree`` that of its template's tree.
 
-    :param make: ``make(folder, tree, name)`` fills the new empty folder; ``name`` is the jail's, for the build log.
+    :param make: ``make(folder, tree, name, wanted)`` fills the new empty folder; ``name`` is the jail's, for the build
+        log; the limits ``wanted`` hold afterwards.
     :param layers: ``layers(folder, tree)`` are the mounts for a start, for a ``with`` block.
     :param writable: ``writable(folder)`` is the directory whose files are the jail's own; ``None`` where that lies in a
         file system that is mounted for the jail only.
     :param needs_template: whether the storage is nothing without the template's tree.
+    :param keeper: how its size is limited.
     """
 
-    make: Callable[[str, str, str], None]
+    make: Callable[[str, str, str, Bounds], None]
     layers: Callable[[str, str], AbstractContextManager[Layers]]
     writable: Callable[[str], str | None]
     needs_template: bool
+    keeper: Keeper

@@ -1,0 +1,217 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Loop devices: a file as a block device, for as long as anything has it open (``linux/loop.h``, loop(4)).
+
+The kernel lets two devices have one file, and two file systems in one file destroy it. So whoever attaches a file locks
+it (flock(2)), and hands the locked descriptor to the device, which keeps it: the lock lasts as long as the device, in
+whatever way that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+
+from . import ioctl
+from .ioctl import Request
+
+_CONTROL = "/dev/loop-control"
+_SYSFS = "/sys/block"
+_AUTOCLEAR, _DIRECT_IO = 4, 16
+_BLOCK = 4096
+_POLL_SECONDS = 0.005
+
+
+class Info(ctypes.Structure):
+    """``struct loop_info64``."""
+
+    _fields_ = (
+        ("lo_device", ctypes.c_uint64),
+        ("lo_inode", ctypes.c_uint64),
+        ("lo_rdevice", ctypes.c_uint64),
+        ("lo_offset", ctypes.c_uint64),
+        ("lo_sizelimit", ctypes.c_uint64),
+        ("lo_number", ctypes.c_uint32),
+        ("lo_encrypt_type", ctypes.c_uint32),
+        ("lo_encrypt_key_size", ctypes.c_uint32),
+        ("lo_flags", ctypes.c_uint32),
+        ("lo_file_name", ctypes.c_char * 64),
+        ("lo_crypt_name", ctypes.c_char * 64),
+        ("lo_encrypt_key", ctypes.c_char * 32),
+        ("lo_init", ctypes.c_uint64 * 2),
+    )
+
+
+class Config(ctypes.Structure):
+    """``struct loop_config``."""
+
+    _fields_ = (
+        ("fd", ctypes.c_uint32),
+        ("block_size", ctypes.c_uint32),
+        ("info", Info),
+        ("reserved", ctypes.c_uint64 * 8),
+    )
+
+
+GET_STATUS64 = Request("LOOP_GET_STATUS64", 0x4C05)
+SET_CAPACITY = Request("LOOP_SET_CAPACITY", 0x4C07)
+CONFIGURE = Request("LOOP_CONFIGURE", 0x4C0A)
+CTL_GET_FREE = Request("LOOP_CTL_GET_FREE", 0x4C82)
+
+_seen: dict[tuple[int, int], str] = {}
+"""Where a file was attached when we last looked, by device and inode."""
+
+
+@contextlib.contextmanager
+def attached(path: str, seconds: float) -> Iterator[str]:
+    """The loop device of a file, for a ``with`` block: attached now, unless it is already.
+
+    The block is one holder of the device, a mount of it is another. With the last one it is gone.
+
+    :param seconds: how long to wait for somebody who has the file locked without attaching it.
+    :raises OSError: ``EBUSY`` after that; ``ENXIO`` on a host that has no loop devices.
+    """
+    deadline = time.monotonic() + seconds
+    while (found := _attach_or_find(path)) is None:
+        _wait(path, deadline)
+    device, name = found
+    try:
+        yield name
+    finally:
+        os.close(device)
+
+
+@contextlib.contextmanager
+def unattached(path: str, seconds: float) -> Iterator[int]:
+    """A descriptor of a file that no loop device has and none gets, for a ``with`` block.
+
+    :param seconds: how long to wait for the end of one that has it.
+    :raises OSError: ``EBUSY`` after that.
+    """
+    deadline = time.monotonic() + seconds
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        while not _lock(file):
+            _wait(path, deadline)
+        yield file
+    finally:
+        os.close(file)
+
+
+def device_of(path: str) -> str | None:
+    """The loop device that a file is attached to; ``None`` when it is to none."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = None if _lock(file) else _find(os.fstat(file))
+    finally:
+        os.close(file)
+    if found is None:
+        return None
+    os.close(found[0])
+    return found[1]
+
+
+def adapt_capacity(device: str) -> None:
+    """Have a device take the present length of its file."""
+    descriptor = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        ioctl.call(descriptor, SET_CAPACITY, target=device)
+    finally:
+        os.close(descriptor)
+
+
+def _wait(path: str, deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise OSError(errno.EBUSY, "it is in use by another process", path)
+    time.sleep(_POLL_SECONDS)
+
+
+def _lock(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _attach_or_find(path: str) -> tuple[int, str] | None:
+    """A descriptor and the path of the file's device; ``None`` while the file is locked and yet has none."""
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        if not _lock(file):
+            return _find(os.fstat(file))
+        while (found := _configure(file)) is None:
+            pass  # somebody else took the free device first
+        return found
+    finally:
+        os.close(file)
+
+
+def _configure(file: int) -> tuple[int, str] | None:
+    """Attach a locked file to a free device; ``None`` when that was not free any more."""
+    try:
+        control = os.open(_CONTROL, os.O_RDWR | os.O_CLOEXEC)
+    except (FileNotFoundError, PermissionError) as error:
+        raise OSError(errno.ENXIO, "this host has no loop devices to use", _CONTROL) from error
+    try:
+        name = f"/dev/loop{ioctl.call(control, CTL_GET_FREE)}"
+    finally:
+        os.close(control)
+    device = os.open(name, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        flags = _AUTOCLEAR | _DIRECT_IO  # direct: its pages are cached once, by the file system on it
+        ioctl.call(device, CONFIGURE, Config(file, _BLOCK, Info(lo_flags=flags)), name)
+    except OSError as error:
+        os.close(device)
+        if error.errno == errno.EBUSY:
+            return None
+        raise
+    return device, name
+
+
+def _find(facts: os.stat_result) -> tuple[int, str] | None:
+    """A descriptor, which keeps it from going away, and the path of the device that has this file."""
+    identity = facts.st_dev, facts.st_ino
+    if identity not in _seen:
+        _look_around()
+    name = _seen.get(identity)
+    device = None if name is None else _open_if(name, identity)
+    if name is None or device is None:
+        _seen.pop(identity, None)
+        return None
+    return device, name
+
+
+def _look_around() -> None:
+    for entry in os.listdir(_SYSFS):
+        if os.path.exists(os.path.join(_SYSFS, entry, "loop")):
+            name = f"/dev/{entry}"
+            with contextlib.suppress(OSError):  # it went away meanwhile
+                device = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    _seen[_file_of(device)] = name
+                finally:
+                    os.close(device)
+
+
+def _open_if(name: str, identity: tuple[int, int]) -> int | None:
+    """A descriptor of a device if it is this file that it has."""
+    with contextlib.suppress(OSError):
+        device = os.open(name, os.O_RDWR | os.O_CLOEXEC)
+        with contextlib.suppress(OSError):
+            if _file_of(device) == identity:
+                return device
+        os.close(device)
+    return None
+
+
+def _file_of(device: int) -> tuple[int, int]:
+    info = Info()
+    ioctl.call(device, GET_STATUS64, info)
+    return info.lo_device, info.lo_inode

@@ -1,0 +1,43 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sizes as people write them, of memory and of disk."""
+
+from __future__ import annotations
+
+import os
+import re
+from decimal import Decimal
+from typing import Any
+
+UNLIMITED = "unlimited"
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_SIZE_MAX = 1 << 60
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:I?B)?")
+
+
+def parse(value: Any) -> int | None:
+    """Bytes, rounded down to whole pages of memory as the kernel does; ``None`` for ``unlimited``. Units are powers of
+    1,024."""
+    text = str(value).strip().upper()
+    if text == UNLIMITED.upper():
+        return None
+    match = _SIZE.fullmatch(text)
+    if not match:
+        raise ValueError(f"{value!r} is not a size; write it like 256M, 1.5G, a number of bytes, or {UNLIMITED}")
+    page = os.sysconf("SC_PAGE_SIZE")
+    size = int(Decimal(match.group(1)) * _UNITS[match.group(2)]) // page * page
+    if size > _SIZE_MAX:
+        raise ValueError(f"{value!r} is out of range; the most is {show(_SIZE_MAX)}")
+    if size == 0:
+        raise ValueError(f"{value!r} is less than one page of memory ({page} bytes)")
+    return size
+
+
+def show(value: int | None) -> str:
+    """The shortest exact form, such as ``256M``."""
+    if value is None:
+        return UNLIMITED
+    unit = next(unit for unit in ("T", "G", "M", "K", "") if value % _UNITS[unit] == 0)
+    return f"{value // _UNITS[unit]}{unit}"
