@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 
 from ..kernel import pidfd
 from ..rootfs import layers, toolbox
@@ -16,7 +17,8 @@ from . import ids, launch, live, policy, start, stop
 from .isolation import options, settled
 from .launch import Plan, Streams
 
-_PREFIX = ".build-"
+_NAME = re.compile(r"\.build-([0-9]+)-([0-9]+)")
+"""By pid and start time of the process whose build it is."""
 _OPENED = {"allow_sysvipc": True}
 """A package's script may set up a server that needs it; what it makes is gone with the build's namespace."""
 
@@ -35,7 +37,7 @@ def run(root: Layers, job: Job) -> int:
     :returns: its exit status as a shell counts it. When we are killed, it and all that it started are.
     """
     sweep()
-    name = f"{_PREFIX}{os.getpid()}-{pidfd.start_time(os.getpid())}"
+    name = f".build-{os.getpid()}-{pidfd.start_time(os.getpid())}"
     with contextlib.ExitStack() as stack:
         tools = None if job.tools is None else stack.enter_context(toolbox.packed(job.tools))
         try:
@@ -67,12 +69,14 @@ def sweep() -> None:
 
 def killed() -> list[str]:
     """The builds that have left something and whose process, which their names tell, is gone."""
-    return sorted(name for name in {*ids.names(), *live.names()} if name.startswith(_PREFIX) and not _goes_on(name))
+    return sorted(name for name in {*ids.names(), *live.names()} if not _goes_on(name))
 
 
 def _goes_on(name: str) -> bool:
-    pid, _dash, started = name[len(_PREFIX) :].partition("-")
-    descriptor = pidfd.open_process(int(pid), int(started))
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return True  # not a name that we give
+    descriptor = pidfd.open_process(int(match[1]), int(match[2]))
     if descriptor is None:
         return False
     os.close(descriptor)
