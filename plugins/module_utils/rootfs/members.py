@@ -20,12 +20,13 @@ MOUNTED = (b"dev", b"proc", b"sys", b"run")
 
 _PROGRAMS = {b"bin", b"sbin", b"usr"}
 _LINE_MAX = 1 << 16  # twice PATH_MAX bytes, name and target, all of them as "\ooo"; and the rest of the line
-_LINE = re.compile(rb'(.)[^"]*"((?:[^"\\]|\\.)*)"')
+_LINE = re.compile(rb'(.)\S* ([0-9]{1,20})/([0-9]{1,20}) [^"]*"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(rb"\\([0-7]{1,3}|.)", re.DOTALL)
 _LETTERS = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 _DEVICES = b"bc"
 _LABEL = b"V"
 _SHOWN_MAX = 200
+_LAST_ID = 65_535  # of the owners that a tree may have, see builder.Confine
 _SPELLINGS_MAX = 64
 
 
@@ -52,7 +53,8 @@ def read(listing: BinaryIO, most: int) -> Iterator[Member]:
 
     :param most: how many there may be.
     :raises OverflowError: for more.
-    :raises ValueError: for a name that no path can have or that leads out, and for what is not a list.
+    :raises ValueError: for a name that no path can have or that leads out, for an owner that a jail has not, and for
+        what is not a list.
     """
     count = 0
     while line := listing.readline(_LINE_MAX):
@@ -62,11 +64,17 @@ def read(listing: BinaryIO, most: int) -> Iterator[Member]:
         match = _LINE.match(line)
         if not match or not line.endswith(b"\n"):
             raise ValueError(f"has a member whose name is no path: {shown(line)}")
-        name = _ESCAPE.sub(_character, match[2])
+        name = _ESCAPE.sub(_character, match[4])
         if b".." in _parts(name):
             raise ValueError(f"has a member whose name leads out of it: {shown(name)}")
+        if max(int(match[2]), int(match[3])) > _LAST_ID:
+            raise ValueError(f"has a member whose owner no jail has, {_owner(match)}: {shown(name)}")
         if match[1] != _LABEL:
             yield Member(match[1], name)
+
+
+def _owner(match: re.Match[bytes]) -> str:
+    return f"user {int(match[2])} and group {int(match[3])}"
 
 
 def _character(match: re.Match[bytes]) -> bytes:
@@ -133,6 +141,7 @@ def _beginning(name: bytes, count: int) -> bytes:
 
 
 def shown(name: bytes) -> str:
-    """A name for a message: whatever is in it, one line that no terminal obeys."""
-    text = repr(os.fsdecode(name[:_SHOWN_MAX]))
-    return text if len(name) <= _SHOWN_MAX else f"{text}..."
+    """A name for a message: whatever is in it, one line that no terminal obeys; beginning and end of a long one."""
+    if len(name) > _SHOWN_MAX:
+        name = name[: _SHOWN_MAX // 2] + b" ... " + name[-_SHOWN_MAX // 2 :]
+    return repr(os.fsdecode(name))

@@ -224,7 +224,8 @@ def test_an_archive_without_a_root_is_refused(tree: Path) -> None:
 
 def test_owners_that_no_jail_has_are_refused(tree: Path) -> None:
     os.chown(tree / "etc/motd", 65536, 0)
-    assert "etc/motd: Cannot change ownership to uid 65536, gid 0: Invalid argument" in refused(recipe_for(pack(tree)))
+    message = refused(recipe_for(pack(tree)))
+    assert "has a member whose owner no jail has, user 65536 and group 0: './etc/motd'" in message
 
 
 @pytest.mark.parametrize("kind", ["fifo", "directory", "missing", "device"])
@@ -271,7 +272,7 @@ def test_a_small_file_that_unpacks_to_much_is_stopped(host: Path, small_disk: Sm
     small_disk(layout.TEMPLATES, 64)
     for compression in ("gzip", "xz", "zstd", "bzip2"):
         subprocess.run(f"head -c 32M /dev/zero | {compression} > {host}/archive", shell=True, check=True)
-        assert (host / "archive").stat().st_size < _MIB
+        assert (host / "archive").stat().st_size < _MIB  # and 32 of them for who believes it
         assert "the archive unpacks to more than" in refused(recipe_for(host / "archive"))
 
 

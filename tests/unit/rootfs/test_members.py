@@ -142,6 +142,13 @@ def test_names_that_lead_out_are_an_error(name: bytes) -> None:
         read(b'-rw-r--r-- 0/0 0 2026-01-01 00:00 "' + name + b'"\n')
 
 
+@pytest.mark.parametrize("owners", [b"65536/0", b"0/65536", b"4294967295/4294967295"])
+def test_owners_that_no_jail_has_are_an_error(owners: bytes) -> None:
+    with pytest.raises(ValueError, match=r"has a member whose owner no jail has, user [0-9]+ and group [0-9]+: 'x'"):
+        read(b"-rw-r--r-- " + owners + b' 0 2026-01-01 00:00 "x"\n')
+    assert read(b'-rw-r--r-- 65535/65535 0 2026-01-01 00:00 "x"\n')
+
+
 def test_names_longer_than_paths_are_an_error() -> None:
     with pytest.raises(ValueError, match="has a member whose name is no path: ") as caught:
         read(b'-rw-r--r-- 0/0 0 2026-01-01 00:00 "' + b"a" * 100_000 + b'"\n')

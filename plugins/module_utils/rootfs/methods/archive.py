@@ -64,7 +64,7 @@ _COMPRESSIONS = (
 
 _TAR = Toolbox({"tar": "tar"})
 _QUIET = ("--warning=no-timestamp", "--warning=no-unknown-keyword", "--warning=no-alone-zero-block")
-_LIST = ("--list", "--verbose", "--numeric-owner", "--quoting-style=c", *_QUIET, "--file=-")
+_LIST = ("--list", "--verbose", "--numeric-owner", "--absolute-names", "--quoting-style=c", *_QUIET, "--file=-")
 _EXTRACT = (
     *("--extract", "--numeric-owner", "--same-owner", "--preserve-permissions", "--delay-directory-restore", "--acls"),
     # What only the host's kernel gives a meaning (security.selinux, trusted.*) a jail may not set. A tree is a lower
@@ -72,7 +72,7 @@ _EXTRACT = (
     *("--xattrs", "--xattrs-include=user.*", "--xattrs-include=security.capability"),
     *("--xattrs-exclude=user.overlay.*", *_QUIET, "--file=-"),
 )
-_HARMLESS = re.compile(r"\S+: Removing leading `/' from (member names|hard link targets)")
+_HARMLESS = re.compile(r"\S+: Removing leading `/+' from (member names|hard link targets)")
 
 
 class _Place(NamedTuple):
