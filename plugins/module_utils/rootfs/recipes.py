@@ -68,6 +68,8 @@ def parse(options: Mapping[str, Any]) -> Recipe:
     strangers = sorted(set(given) - set(readers))
     if strangers:
         raise ValueError(f"{strangers[0]}: means nothing to method {method}, leave it out")
+    if all(name in given for name in PLACES):
+        raise ValueError("url: path says already where the archive is, leave one of them out")
     recipe: Recipe = {"method": method, "version": version}
     for name, read in readers.items():
         try:
@@ -82,8 +84,6 @@ def parse(options: Mapping[str, Any]) -> Recipe:
 
 def _check_whole(recipe: Recipe) -> None:
     """What the options of a method have to do with each other."""
-    if recipe.get("path") and recipe.get("url"):
-        raise ValueError("url: path says already where the archive is, leave one of them out")
     both = sorted(set(recipe.get("packages", [])) & set(recipe.get("exclude", [])))
     if both:
         raise ValueError(f"exclude: {both[0]} is in packages too, take it out of one of them")
