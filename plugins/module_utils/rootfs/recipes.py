@@ -270,5 +270,5 @@ _METHODS: Mapping[str, tuple[int, Mapping[str, _Reader]]] = {
     "skeleton": (2, {"binaries": _set(_binary), "trust_group": _TRUST_GROUP}),
 }
 
-METHODS = tuple(_METHODS)
+METHODS = tuple(sorted(_METHODS))
 """The methods of building a root file system."""

@@ -142,8 +142,8 @@ def test_what_is_accepted_can_stand_on_a_command_line(options: Options, name: st
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({}, "method: must be one of archive, debootstrap, skeleton"),
-        ({"method": "rpm"}, "method: must be one of archive, debootstrap, skeleton, not 'rpm'"),
+        ({}, "method: must be one of apk, archive, debootstrap, dnf, skeleton"),
+        ({"method": "rpm"}, "method: must be one of apk, archive, debootstrap, dnf, skeleton, not 'rpm'"),
         ({"method": ["debootstrap"]}, "method: must be one of"),
         ({"method": "debootstrap"}, "suite: method debootstrap needs one, such as bookworm"),
         ({"method": "debootstrap", "suite": "bookworm\n"}, "suite: 'bookworm\\n' is not a suite"),
