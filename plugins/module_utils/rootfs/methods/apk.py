@@ -85,7 +85,8 @@ def build(recipe: Recipe, tree: str, confine: Confine, log: BuildLog) -> None:
         for number, entry in _wanted(apk, packages, repositories):
             path = apkrepos.fetch_package(repositories[number], entry, tree, log.note)
             intree.make_directory(root, f"{_SUPPLIES}/{number}/{entry.arch}")
-            intree.copy_in(root, path, f"{_SUPPLIES}/{number}/{entry.arch}/{entry.file}")
+            with open(path, "rb") as file:
+                intree.copy_in(root, file.fileno(), f"{_SUPPLIES}/{number}/{entry.arch}/{entry.file}")
         apk.add("--initdb", *packages)
         intree.remove(root, _SUPPLIES)
         _configure(root, urls, keys if recipe["keys"] else {})
