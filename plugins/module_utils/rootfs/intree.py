@@ -14,6 +14,7 @@ import errno
 import itertools
 import os
 import re
+import stat
 from collections.abc import Iterator
 
 from ..kernel import paths
@@ -71,19 +72,22 @@ def make_directory(root: int, path: str, mode: int = 0o755) -> None:
         os.chmod(name, mode, dir_fd=parent)
 
 
-def copy_in(root: int, source: str, path: str) -> None:
-    """Copy a file of the host to ``path``, where there must be none.
+def copy_in(root: int, source: int, path: str) -> None:
+    """Copy a file, of which ``source`` is a descriptor, to ``path``, where there must be none.
 
-    :raises OSError: ``EEXIST`` when there is one, ``ELOOP`` for a symbolic link on the way.
+    :raises OSError: ``EINVAL`` when it is no regular file, ``EEXIST`` when there is something at ``path``, ``ELOOP``
+        for a symbolic link on the way there.
     """
+    if not stat.S_ISREG(os.fstat(source).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", path)
     folder, name = os.path.split(path)
-    with open(source, "rb") as file, paths.opened(paths.open_plain(root, folder or "/", os.O_PATH)) as parent:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with paths.opened(paths.open_plain(root, folder or "/", os.O_PATH | os.O_DIRECTORY)) as parent:
         target = os.open(name, flags, 0o644, dir_fd=parent)
-        with paths.opened(target):
-            done = 0
-            while sent := os.sendfile(target, file.fileno(), done, _CHUNK):
-                done += sent
+    with paths.opened(target):
+        done = 0
+        while sent := os.sendfile(target, source, done, _CHUNK):
+            done += sent
 
 
 def remove(root: int, path: str) -> None:

@@ -20,6 +20,7 @@ import re
 import stat
 import subprocess
 import tarfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -130,13 +131,27 @@ def carry(root: Path, build: Path) -> bytes:
     return (build / "static").read_bytes()
 
 
-def publish(packages: Sequence[Package], folder: Path, by: Signer) -> None:
-    """Make the packages in ``folder/ARCH`` and sign an index of them."""
+def stubs(arch: str) -> list[Package]:
+    """Packages of these names whose programs nobody can run."""
+    common = {"A": arch, "V": "1-r0", "L": "GPL-3.0-or-later", "T": "A package of the tests"}
+    program = os.urandom(4096)
+    return [
+        Package({**common, "P": "alpine-base"}, [], {}),
+        Package({**common, "P": "apk-tools-static"}, _file("sbin/apk.static", program), {}),
+        Package({**common, "P": "probe"}, _file("usr/share/probe", program), {}),
+    ]
+
+
+def publish(packages: Sequence[Package], folder: Path, by: Signer, packages_by: Signer | None = None) -> None:
+    """Make the packages in ``folder/ARCH`` and sign an index of them.
+
+    :param packages_by: signs the packages, if it is somebody else.
+    """
     place = folder / packages[0].fields["A"]
-    place.mkdir(parents=True)
+    place.mkdir(parents=True, exist_ok=True)
     stanzas = []
     for package in packages:
-        content, stanza = make(package, by)
+        content, stanza = make(package, packages_by or by)
         (place / f"{package.fields['P']}-{package.fields['V']}.apk").write_bytes(content)
         stanzas.append(stanza)
     (place / "APKINDEX.tar.gz").write_bytes(index(stanzas, by))
@@ -170,6 +185,13 @@ def index(stanzas: Sequence[str], by: Signer) -> bytes:
     parts = {"DESCRIPTION": b"tests", "APKINDEX": "\n".join(stanzas).encode()}
     signed = gzip.compress(_tar(_plain(parts)), mtime=0)
     return _signature(signed, by) + signed
+
+
+def without_signature(content: bytes) -> bytes:
+    """A file of a repository without its first gzip member."""
+    inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    inflater.decompress(content)
+    return inflater.unused_data
 
 
 def _signature(signed: bytes, by: Signer) -> bytes:

@@ -25,6 +25,11 @@ def whole(content: bytes) -> Answer:
     return lambda request: _send(request, len(content), content)
 
 
+def files(folder: Path) -> dict[str, Answer]:
+    """Answers for :func:`serving`: every file below a directory, as it is now."""
+    return {f"/{path.relative_to(folder)}": whole(path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
+
+
 def cut_short(content: bytes, announced: int) -> Answer:
     """The content, and the end of the connection where more was announced."""
     return lambda request: _send(request, announced, content)

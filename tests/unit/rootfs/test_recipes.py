@@ -36,6 +36,40 @@ debootstraps = st.fixed_dictionaries(
         "packages": st.lists(packages),
         "keyring": st.just("/usr/share/keyrings/archive.gpg"),
         "arch": st.sampled_from(["amd64", "arm64"]),
+        "tool": st.sampled_from(recipes.TOOLS),
+        "trust_group": groups,
+    },
+)
+releases = st.sampled_from(["v3.20", "v3.22", "edge", "latest-stable"])
+apks = st.fixed_dictionaries(
+    {"method": st.just("apk"), "release": releases},
+    optional={
+        "mirror": mirrors,
+        "repositories": st.lists(
+            st.sampled_from(["main", "community", "https://mirror.example/alpine/edge/testing", "file:///srv/own"]),
+            min_size=1,
+        ),
+        "packages": st.lists(st.sampled_from(["unbound", "gcc-avr", "py3-yaml", "libstdc++", "R"])),
+        "arch": st.sampled_from(["x86_64", "aarch64"]),
+        "keys": st.just("/etc/keys"),
+        "apk": st.just("/usr/local/sbin/apk.static"),
+        "allow_untrusted": st.booleans(),
+        "trust_group": groups,
+    },
+)
+NAMED = {"name": "own", "baseurl": "https://mirror.example/own", "gpgkey": "/etc/own.asc"}
+dnfs = st.fixed_dictionaries(
+    {
+        "method": st.just("dnf"),
+        "release": st.sampled_from(["43", "9.4", "rawhide", "9-stream"]),
+        "packages": st.lists(st.sampled_from(["bash", "gcc-c++", "@core", "@^minimal-environment"]), min_size=1),
+        "gpgkeys": st.lists(st.sampled_from(["/etc/one.asc", "/etc/two.asc"]), min_size=1),
+    },
+    optional={
+        "repositories": st.lists(
+            st.sampled_from(["https://mirror.example/$releasever/$basearch/os/", "file:///srv/rpms", NAMED])
+        ),
+        "arch": st.sampled_from(["x86_64", "aarch64"]),
         "trust_group": groups,
     },
 )
@@ -55,7 +89,7 @@ archives = st.builds(
     places,
     st.fixed_dictionaries({"checksum": checksums}, optional={"trust_group": groups}),
 )
-wishes = st.one_of(archives, debootstraps, skeletons)
+wishes = st.one_of(apks, archives, debootstraps, dnfs, skeletons)
 anything = st.one_of(st.none(), st.booleans(), st.integers(), st.text(), st.lists(st.text()), st.binary())
 
 
@@ -105,7 +139,11 @@ def test_trust_groups_share_nothing(options: Options, one: str, other: str) -> N
 @given(
     st.dictionaries(
         st.sampled_from(
-            [*recipes.parse({"method": "skeleton"}), "suite", "mirror", "packages", "path", "url", "checksum"]
+            [
+                *recipes.parse({"method": "skeleton"}),
+                *("suite", "mirror", "packages", "path", "url", "checksum"),
+                *("release", "repositories", "keys", "apk", "allow_untrusted", "gpgkeys", "tool"),
+            ]
         ),
         anything,
     )
@@ -124,7 +162,8 @@ def strings_of(recipe: recipes.Recipe) -> Iterator[str]:
         if isinstance(value, str):
             yield value
         elif isinstance(value, list):
-            yield from value
+            for item in value:
+                yield from [item] if isinstance(item, str) else [text for text in item.values() if text is not None]
 
 
 @given(debootstraps, st.sampled_from(["suite", "mirror", "packages", "components", "keyring", "arch"]), st.text())
@@ -137,6 +176,41 @@ def test_what_is_accepted_can_stand_on_a_command_line(options: Options, name: st
     for string in strings_of(recipe):
         assert not string.startswith("-")
         assert not re.search(r"[\x00-\x20\x7f-\U0010ffff$`'\"\\;|&<>*?]", string)
+
+
+APK_OPTIONS = ["release", "mirror", "repositories", "packages", "arch", "keys", "apk"]
+DNF_OPTIONS = ["release", "repositories", "packages", "arch", "gpgkeys"]
+
+
+@given(apks, st.sampled_from(APK_OPTIONS), st.text())
+def test_nothing_odd_reaches_apk(options: Options, name: str, text: str) -> None:
+    accepted_is_harmless({**options, name: [text] if name in ("repositories", "packages") else text}, "")
+
+
+@given(dnfs, st.sampled_from(DNF_OPTIONS), st.text(), st.booleans())
+def test_nothing_odd_reaches_dnf(options: Options, name: str, text: str, named: bool) -> None:
+    one = {**NAMED, "baseurl": text, "name": text} if named and name == "repositories" else text
+    value = [one] if name in ("repositories", "packages", "gpgkeys") else text
+    accepted_is_harmless({**options, name: value}, "$")  # only in URLs, and there only as variables of dnf
+
+
+def accepted_is_harmless(options: Options, more: str) -> None:
+    try:
+        recipe = recipes.parse(options)
+    except ValueError:
+        return
+    for string in strings_of(recipe):
+        assert not string.startswith("-")
+        odd = re.findall(r"[\x00-\x20\x7f-\U0010ffff$`'\"\\;|&<>*?]", string)
+        assert set(odd) <= set(more)
+        assert not string.endswith((".apk", ".rpm")) or "/" in string, "it would be taken for a file"
+
+
+@given(st.one_of(apks, debootstraps, dnfs))
+def test_what_was_recorded_is_understood_again(options: Options) -> None:
+    recipe = recipes.parse(options)
+    again = {name: value for name, value in json.loads(json.dumps(recipe)).items() if name != "version"}
+    assert recipes.parse(again) == recipe
 
 
 @pytest.mark.parametrize(
@@ -185,6 +259,62 @@ def test_what_is_accepted_can_stand_on_a_command_line(options: Options, name: st
             {"method": "debootstrap", "suite": "sid", "packages": ["vim"], "exclude": ["vim"]},
             "exclude: vim is in packages too",
         ),
+        ({"method": "debootstrap", "suite": "sid", "tool": "cdebootstrap"}, "tool: must be one of debootstrap, mmdeb"),
+        ({"method": "apk"}, "release: repository community needs one, such as v3.22"),
+        ({"method": "apk", "release": "3.22"}, "release: '3.22' is not a release of Alpine: v3.22, edge"),
+        ({"method": "apk", "release": "v3.22/../x"}, "release: 'v3.22/../x' is not a release"),
+        ({"method": "apk", "release": "edge", "repositories": []}, "repositories: the list is empty"),
+        (
+            {"method": "apk", "release": "edge", "repositories": ["Main"]},
+            "repositories: 'Main' is neither a repository",
+        ),
+        ({"method": "apk", "repositories": ["ftp://x/main"]}, "repositories: 'ftp://x/main' is neither a repository"),
+        ({"method": "apk", "repositories": ["https://u:p@x/main"]}, "without user or password"),
+        ({"method": "apk", "release": "edge", "packages": ["x=1"]}, "packages: 'x=1' is not a package name"),
+        ({"method": "apk", "release": "edge", "packages": ["x.apk"]}, "packages: 'x.apk' is not a package name"),
+        ({"method": "apk", "release": "edge", "packages": ["-t"]}, "packages: '-t' is not a package name"),
+        ({"method": "apk", "release": "edge", "keys": "keys"}, "keys: 'keys' is not an absolute path"),
+        ({"method": "apk", "release": "edge", "allow_untrusted": "no"}, "allow_untrusted: must be true or false"),
+        ({"method": "apk", "release": "edge", "gpgkeys": ["/x"]}, "gpgkeys: means nothing to method apk"),
+        ({"method": "dnf"}, "release: method dnf needs one, such as 43"),
+        ({"method": "dnf", "release": "43"}, "packages: method dnf needs some"),
+        ({"method": "dnf", "release": "43", "packages": []}, "packages: the list is empty"),
+        ({"method": "dnf", "release": "43", "packages": ["x.rpm"]}, "packages: 'x.rpm' is not a package name"),
+        ({"method": "dnf", "release": "43", "packages": ["/etc/x"]}, "packages: '/etc/x' is not a package name"),
+        (
+            {"method": "dnf", "release": "43", "packages": ["bash"], "repositories": ["https://x/os"]},
+            "gpgkeys: give the keys that must have signed the packages of x-os",
+        ),
+        (
+            {"method": "dnf", "release": "43", "packages": ["bash"], "repositories": ["https://x/$HOME"]},
+            "repositories: 'https://x/$HOME' is not a URL",
+        ),
+        (
+            {
+                "method": "dnf",
+                "release": "43",
+                "packages": ["bash"],
+                "repositories": [{"name": "main", "baseurl": "x"}],
+            },
+            "repositories: 'main' is not a name of a repository",
+        ),
+        (
+            {"method": "dnf", "release": "43", "packages": ["bash"], "repositories": [{**NAMED, "exec": "x"}]},
+            "is neither a URL nor a name, a baseurl and perhaps a gpgkey",
+        ),
+        (
+            {
+                "method": "dnf",
+                "release": "43",
+                "packages": ["bash"],
+                "repositories": [NAMED, {**NAMED, "gpgkey": None}],
+            },
+            "repositories: two of them are called own",
+        ),
+        (
+            {"method": "dnf", "release": "43", "packages": ["bash"], "repositories": [{**NAMED, "gpgkey": "own.asc"}]},
+            "repositories: 'own.asc' is not an absolute path",
+        ),
     ],
 )
 def test_messages(options: Options, said: str) -> None:
@@ -198,6 +328,13 @@ def test_a_mirror_with_and_without_a_slash_is_one() -> None:
         for mirror in ("http://mirror.example/debian", "http://mirror.example/debian/")
     }
     assert len(keys) == 1
+
+
+def test_the_default_tool_is_no_part_of_a_key() -> None:
+    options = {"method": "debootstrap", "suite": "bookworm"}
+    plain = recipes.parse(options)
+    assert recipes.parse({**options, "tool": "debootstrap"}) == plain
+    assert recipes.key(recipes.parse({**options, "tool": "mmdebstrap"})) != recipes.key(plain)
 
 
 def test_the_key_of_a_released_recipe_stays() -> None:

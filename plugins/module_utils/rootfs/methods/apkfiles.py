@@ -3,10 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The files of an Alpine repository: ``APKINDEX.tar.gz`` and packages (apk-v2(5), apk-package(5), apk-index).
 
-Each is a row of gzip members (RFC 1952, 2.2), and each member unpacks to a piece of a tar archive: signatures, then
-what they sign. In an index that is the list of packages. In a package it is ``.PKGINFO`` and the scripts, and there
-stands the checksum of the last member, the files. An index knows a package by the checksum of the second member, as it
-is in the file. So what has to be read before anything is verified is the first member and the length of the second.
+Each is a row of gzip members (RFC 1952, 2.2), and each member unpacks to a piece of a tar archive: signatures, if there
+are any, then what they sign. In an index that is the list of packages. In a package it is ``.PKGINFO`` and the scripts,
+and there stands the checksum of the last member, the files. An index knows a package by the checksum of the second
+member, as it is in the file. So what has to be read before anything is verified is the first member, and how long the
+second is.
 Pure.
 """
 
@@ -31,6 +32,7 @@ _INDEX_MAX = 256 << 20
 _PROGRAM_MAX = 64 << 20
 _BLOCK = 512
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's manual, inflateInit2(): a gzip header is expected
+_SIGN = b".SIGN."
 _SIGNATURE = re.compile(rb"\.SIGN\.(RSA|RSA256)\.([A-Za-z0-9@._+-]+)")
 _DIGESTS = {b"RSA": "sha1", b"RSA256": "sha256"}
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9+_.-]*")
@@ -64,7 +66,7 @@ class Entry(NamedTuple):
 
 
 class Split(NamedTuple):
-    """The beginning of a file: its signatures, its second member as it is, and where that ends."""
+    """The beginning of a file: its signatures, the member that they sign as it is, and where that ends."""
 
     signatures: list[Signature]
     signed: bytes
@@ -77,10 +79,20 @@ def split(content: bytes) -> Split:
     :param content: a file, or as much of it as has the first two members.
     :raises ValueError: saying what is wrong with it, as all functions of this module do.
     """
-    first, start = _member(content, 0, _SIGNATURES_MAX)
-    signatures = _signatures(first)
+    signatures, start = [], 0
+    if _begins_with(content, _SIGN):
+        first, start = _member(content, 0, _SIGNATURES_MAX)
+        signatures = _signatures(first)
     _second, end = _member(content, start, _INDEX_MAX)
     return Split(signatures, content[start:end], end)
+
+
+def _begins_with(content: bytes, text: bytes) -> bool:
+    """Whether a gzip file unpacks to something that begins so; not one that is no gzip file."""
+    try:
+        return zlib.decompressobj(_GZIP).decompress(content, len(text)) == text
+    except zlib.error:
+        return False
 
 
 def _member(content: bytes, start: int, most: int) -> tuple[bytes, int]:
@@ -107,7 +119,7 @@ def _signatures(segment: bytes) -> list[Signature]:
             raise ValueError("has no signature where one belongs") from error
         position += _BLOCK
         content = segment[position : position + size]
-        if not name.startswith(b".SIGN.") or header[156:157] not in (b"0", b"\0") or len(content) < size or size < 1:
+        if not name.startswith(_SIGN) or header[156:157] not in (b"0", b"\0") or len(content) < size or size < 1:
             raise ValueError("has no signature where one belongs")
         match = _SIGNATURE.fullmatch(name)
         if match:  # there are others, of kinds that nobody uses
@@ -154,9 +166,10 @@ def _control(text: str) -> bytes:
 
 def check_package(file: BinaryIO, entry: Entry) -> Split:
     """Check that a file is the package that an index means: its control member, and by that its files."""
+    size = file.seek(0, io.SEEK_END)
     file.seek(0)
     beginning = split(file.read(HEAD))
-    if hashlib.sha1(beginning.signed).digest() != entry.control:
+    if size > entry.size or hashlib.sha1(beginning.signed).digest() != entry.control:
         raise ValueError("is not the package that the index of its repository means")
     information = _file(_member(beginning.signed, 0, _CONTROL_MAX)[0], ".PKGINFO").decode("utf-8", errors="replace")
     wanted = re.findall(r"^datahash = ([0-9a-f]{64})$", information, re.MULTILINE)

@@ -57,10 +57,8 @@ def fetch_package(repository: Repository, entry: Entry, folder: str, note: Note)
     :raises JailError: when it cannot be had.
     """
     url = f"{repository.url}/{entry.arch}/{entry.file}"
-    most = min(entry.size, space.room(folder).bytes)
-    return download.fetch_checked(
-        url, f"apk-{entry.control.hex()}", most, note, lambda descriptor: _check(url, descriptor, entry)
-    )
+    most, name = space.room(folder).bytes, f"apk-{entry.control.hex()}"
+    return download.fetch_checked(url, name, most, note, lambda descriptor: _check(url, descriptor, entry))
 
 
 def fetch_static(repositories: Sequence[Repository], check: Check, folder: str, note: Note) -> bytes:

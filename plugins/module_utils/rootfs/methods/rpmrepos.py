@@ -7,21 +7,20 @@ recipe, or else those that the host itself uses."""
 from __future__ import annotations
 
 import configparser
-import contextlib
 import glob
 import os
 import re
-import urllib.request
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 from ...errors import JailError
+from .. import download
 from ..recipes import Recipe
 
 HOST = "/etc/yum.repos.d"
 _ADVICE = "give repositories, such as [https://mirror.example/fedora/$releasever/$basearch], and gpgkeys"
 _LOCATIONS = ("baseurl", "metalink", "mirrorlist")  # dnf.conf(5), in the order in which one is chosen here
-_SECONDS = 30
+_SIGNATURE_LIMIT = 1 << 20
 _KEY_LIMIT = 1 << 20
 _KEY_PREFIX = "RPM-GPG-KEY"
 _ODD = re.compile(r"[^A-Za-z0-9._-]")
@@ -75,9 +74,8 @@ def of_host(release: str, arch: str, keys: Sequence[str], folder: str = HOST) ->
 
 
 def _host_keys(text: str, release: str, arch: str) -> list[str]:
-    for variable, value in (("$releasever", release), ("$basearch", arch), ("$arch", arch)):
-        text = text.replace(variable, value)
-    return [url[len("file://") :] for url in text.replace(",", " ").split() if url.startswith("file:///")]
+    urls = _expanded(text, release, arch).replace(",", " ").split()
+    return [url[len("file://") :] for url in urls if url.startswith("file:///")]
 
 
 def section(source: Source, keys: Iterable[str], signed_index: bool = False) -> str:
@@ -98,17 +96,24 @@ def section(source: Source, keys: Iterable[str], signed_index: bool = False) -> 
     return "\n".join(lines) + "\n"
 
 
-def has_signed_index(source: Source, recipe: Recipe) -> bool:
-    """Whether a repository offers a signature of its ``repomd.xml``."""
-    if source.location != "baseurl":
+def has_signed_index(source: Source, recipe: Recipe, note: Callable[[str], None]) -> bool:
+    """Whether a repository offers a signature of its ``repomd.xml``. It is not looked into.
+
+    :param note: as for :func:`.download.content`.
+    """
+    url = _expanded(source.url, recipe["release"], recipe["arch"] or os.uname().machine)
+    try:
+        download.content(f"{url}/repodata/repomd.xml.asc", _SIGNATURE_LIMIT, note)
+    except JailError:
         return False
-    url = source.url
-    machine = recipe["arch"] or os.uname().machine
-    for variable, value in (("$releasever", recipe["release"]), ("$basearch", machine), ("$arch", machine)):
-        url = url.replace(variable, value)
-    with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/repodata/repomd.xml.asc", timeout=_SECONDS):
-        return True
-    return False
+    return source.location == "baseurl"
+
+
+def _expanded(text: str, release: str, arch: str) -> str:
+    """With the variables of dnf replaced by what they are for a system of this release and architecture."""
+    for variable, value in (("$releasever", release), ("$basearch", arch), ("$arch", arch)):
+        text = text.replace(variable, value)
+    return text
 
 
 def key_names(found: Iterable[Source]) -> dict[str, str]:
