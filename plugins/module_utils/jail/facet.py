@@ -128,8 +128,8 @@ def apply_stored(facet: Facet, name: str, actions: Sequence[Action]) -> None:
 
 
 def record(facet: Facet, name: str, values: Values) -> None:
-    """Add values to the desired state."""
-    before = store.read(name, facet.name)
+    """Add values to the desired state; to nothing where what they are of is not there, whatever a killed run left."""
+    before = store.read(name, facet.name) if facet.exists(name) else {}
     lasting = {option: value for option, value in values.items() if option not in _passing(facet)}
     if {**before, **lasting} != before:
         store.write(name, facet.name, {**before, **lasting})

@@ -14,6 +14,7 @@ import stat
 from ..kernel import paths
 
 _TEXT_LIMIT = 1 << 16
+_PRIVATE = 0o700
 
 
 def put(root: int, path: str, content: bytes, mode: int = 0o644) -> None:
@@ -27,6 +28,20 @@ def put(root: int, path: str, content: bytes, mode: int = 0o644) -> None:
             paths.write_file(root, path, content, mode)
     except OSError as error:
         raise OSError(error.errno, f"/{path} cannot be written: {error.strerror}") from error
+
+
+def private_folder(root: int, path: str) -> None:
+    """Have a directory that only its owner can enter. The one that it is in is made like it if it is missing.
+
+    :raises OSError: that names the path; also for a symbolic link to one.
+    """
+    try:
+        for each in (os.path.dirname(path), path):
+            os.close(paths.make_directory(root, each, _PRIVATE))
+        with paths.opened(paths.open_plain(root, path, os.O_RDONLY | os.O_DIRECTORY)) as folder:
+            os.fchmod(folder, _PRIVATE)
+    except OSError as error:
+        raise OSError(error.errno, f"/{path} cannot be a private directory: {error.strerror}") from error
 
 
 def text_of(root: int, path: str) -> str:

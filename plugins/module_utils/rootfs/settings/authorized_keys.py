@@ -5,18 +5,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 
-from ...kernel import paths
 from .. import treefiles
 from .setting import Setting, one_line, text
 
-_HOME = "root"
-_FOLDER = f"{_HOME}/.ssh"
+_FOLDER = "root/.ssh"
 _FILE = f"{_FOLDER}/authorized_keys"
-_PRIVATE = 0o700
 # Options may stand before the type of the key, and hold blanks in quotes.
 _OPTIONS = r'((?:[^"\s]|"(?:\\.|[^"\\])*")+ +)?'
 _KEY = re.compile(_OPTIONS + r"(sk-)?(ssh|ecdsa)-[a-z0-9@.-]+ +AAAA[A-Za-z0-9+/]+={0,3}( .*)?")
@@ -38,11 +34,8 @@ def _read(root: int) -> list[str]:
 
 
 def _write(root: int, value: Sequence[str]) -> None:
-    os.close(paths.make_directory(root, _HOME, _PRIVATE))
-    os.close(paths.make_directory(root, _FOLDER, _PRIVATE))
     # sshd takes no file that others than its owner could change, nor one in such a directory.
-    with paths.opened(paths.open_plain(root, _FOLDER, os.O_RDONLY | os.O_DIRECTORY)) as folder:
-        os.fchmod(folder, _PRIVATE)
+    treefiles.private_folder(root, _FOLDER)
     treefiles.put(root, _FILE, text(value), 0o600)
 
 
