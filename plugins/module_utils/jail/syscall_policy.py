@@ -88,8 +88,8 @@ def refusals() -> Filter:
     """What is refused of the allowed calls, by their arguments."""
     refused = answer(errno.EPERM)
     rules = [Rule("clone", refused, (Argument(0, "masked==", flag, flag),)) for flag in _NAMESPACE_FLAGS]
-    # What is written to a subvolume of its own making would count for no limit of the jail's.
-    for request in (_TIOCSTI, _TIOCLINUX, _TIOCSETD, *(made.number for made in btrfs.MAKING)):
+    # A subvolume that the jail makes would be bound by no limit of its size.
+    for request in (_TIOCSTI, _TIOCLINUX, _TIOCSETD, *(each.number for each in btrfs.UNPRIVILEGED)):
         rules.append(Rule("ioctl", refused, (Argument(1, "masked==", _LOW_32_BITS, request),)))
     no_family = answer(errno.EAFNOSUPPORT)
     for call, allowed in (("socket", _FAMILIES), ("socketpair", (_AF_UNIX,))):
