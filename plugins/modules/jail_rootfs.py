@@ -173,8 +173,8 @@ options:
     type: str
   storage: &storage
     description:
-      - V(overlay) stores only what the jail writes, in files above the template's, with which it shares disk and
-        memory. It works on every file system that overlayfs can write to.
+      - V(overlay) stores only what the jail writes, in files above the template's, which all its jails share on disk
+        and in memory. It works on every file system that overlayfs can write to.
       - V(directory) is a full copy, for file systems that overlayfs cannot use; it shares blocks where the file system
         can (btrfs, xfs), and memory never. A jail with a full copy sees in its mount table where on the host that lies.
       - V(btrfs) is a snapshot of the template, for C(/var/lib/jails) on btrfs. It shares every block that the jail has

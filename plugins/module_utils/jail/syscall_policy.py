@@ -106,9 +106,9 @@ def refusals(opened: Collection[str] = ()) -> Filter:
     """What is refused of the allowed calls, by their arguments."""
     refused = answer(errno.EPERM)
     rules = [Rule("clone", refused, (Argument(0, "masked==", flag, flag),)) for flag in _NAMESPACE_FLAGS]
-    # What is written to a subvolume of its own making would count for no limit of the jail's.
-    made = tuple(request.number for request in btrfs.MAKING)
-    for request in (_TIOCSTI, _TIOCLINUX, _TIOCSETD, _FIFREEZE, _FITHAW, *made):
+    # A subvolume that the jail makes would be bound by no limit of its size.
+    subvolumes = tuple(each.number for each in btrfs.UNPRIVILEGED)
+    for request in (_TIOCSTI, _TIOCLINUX, _TIOCSETD, _FIFREEZE, _FITHAW, *subvolumes):
         rules.append(Rule("ioctl", refused, (Argument(1, "masked==", _LOW_32_BITS, request),)))
     # The core limit stays at 1, which alone stops a core_pattern pipe; who sets another is told that it is done.
     setting = Argument(2, "!=", 0)

@@ -100,6 +100,7 @@ SNAP_DESTROY = ioctl.request("BTRFS_IOC_SNAP_DESTROY", WRITE, _MAGIC, 15, Volume
 INO_LOOKUP = ioctl.request("BTRFS_IOC_INO_LOOKUP", READ | WRITE, _MAGIC, 18, LookupArguments)
 SNAP_CREATE_V2 = ioctl.request("BTRFS_IOC_SNAP_CREATE_V2", WRITE, _MAGIC, 23, VolumeArgumentsV2)
 SUBVOL_CREATE_V2 = ioctl.request("BTRFS_IOC_SUBVOL_CREATE_V2", WRITE, _MAGIC, 24, VolumeArgumentsV2)
+SUBVOL_SETFLAGS = ioctl.request("BTRFS_IOC_SUBVOL_SETFLAGS", WRITE, _MAGIC, 26, ctypes.c_uint64)
 FS_INFO = ioctl.request("BTRFS_IOC_FS_INFO", READ, _MAGIC, 31, FilesystemArguments)
 QUOTA_CTL = ioctl.request("BTRFS_IOC_QUOTA_CTL", READ | WRITE, _MAGIC, 40, QuotaArguments)
 QGROUP_CREATE = ioctl.request("BTRFS_IOC_QGROUP_CREATE", WRITE, _MAGIC, 42, GroupArguments)
@@ -108,8 +109,9 @@ QGROUP_LIMIT = ioctl.request("BTRFS_IOC_QGROUP_LIMIT", READ, _MAGIC, 43, LimitAr
 GET_FLAGS = ioctl.request("FS_IOC_GETFLAGS", READ, ord("f"), 1, ctypes.c_long)
 SET_FLAGS = ioctl.request("FS_IOC_SETFLAGS", WRITE, ord("f"), 2, ctypes.c_long)
 
-MAKING = (SNAP_CREATE, SUBVOL_CREATE, SNAP_CREATE_V2, SUBVOL_CREATE_V2)
-"""All ways to make a subvolume. They need no privilege, and what is written to the new one is charged to no other."""
+UNPRIVILEGED = (SNAP_CREATE, SUBVOL_CREATE, SNAP_CREATE_V2, SUBVOL_CREATE_V2, SUBVOL_SETFLAGS)
+"""What whoever owns a directory may do: make a subvolume of it or in it, and forbid all writing to one. What is written
+to a new subvolume is charged to no other."""
 
 
 class Usage(NamedTuple):
@@ -137,6 +139,11 @@ def create(parent: int, name: str) -> None:
 def snapshot(source: int, parent: int, name: str) -> None:
     """Make a writable snapshot of the subvolume ``source``: all of its tree at once, sharing every block."""
     ioctl.call(parent, SNAP_CREATE_V2, VolumeArgumentsV2(fd=source, name=os.fsencode(name)), name)
+
+
+def make_writable(directory: int) -> None:
+    """Undo that somebody has made a subvolume read-only."""
+    ioctl.call(directory, SUBVOL_SETFLAGS, ctypes.c_uint64(0))
 
 
 def destroy(parent: int, name: str) -> None:

@@ -227,7 +227,7 @@ def _empty(directory: int, top: int) -> list[str]:
 
 def _destroyed(parent: int, name: str, directory: int) -> bool:
     """Remove ``name``, which ``directory`` is the descriptor of, in one go, if it is a subvolume without others in it;
-    whether it was."""
+    whether it was. One that has others in it can be written to afterwards, even if somebody had made it read-only."""
     if not btrfs.is_subvolume(directory):
         return False
     try:
@@ -235,6 +235,7 @@ def _destroyed(parent: int, name: str, directory: int) -> bool:
     except OSError as error:
         if error.errno != errno.ENOTEMPTY:
             raise
+        btrfs.make_writable(directory)
         return False
     return True
 
@@ -258,5 +259,14 @@ def _unlink_files(directory: int) -> list[str]:
 def _move_up(directory: int, name: str, top: int) -> str:
     """Move a directory into ``top``, under a name that nobody can have put there, and give that name."""
     fresh = f".{os.urandom(12).hex()}"
-    os.rename(name, fresh, src_dir_fd=directory, dst_dir_fd=top)
+    try:
+        os.rename(name, fresh, src_dir_fd=directory, dst_dir_fd=top)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        with opened(_open_to_empty(directory, name)) as child:
+            if not btrfs.is_subvolume(child):
+                raise
+            btrfs.make_writable(child)
+        os.rename(name, fresh, src_dir_fd=directory, dst_dir_fd=top)
     return fresh

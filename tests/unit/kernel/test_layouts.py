@@ -52,7 +52,7 @@ STRUCTURES = (
 )
 
 REQUESTS = (
-    *((each, "linux/btrfs.h", each.name) for each in btrfs.MAKING),
+    *((each, "linux/btrfs.h", each.name) for each in btrfs.UNPRIVILEGED),
     (btrfs.SNAP_DESTROY, "linux/btrfs.h", "BTRFS_IOC_SNAP_DESTROY"),
     (btrfs.INO_LOOKUP, "linux/btrfs.h", "BTRFS_IOC_INO_LOOKUP"),
     (btrfs.FS_INFO, "linux/btrfs.h", "BTRFS_IOC_FS_INFO"),
