@@ -14,6 +14,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -49,6 +50,26 @@ def run_apart(directory: str, work: Callable[[str], None]) -> int:
             os.kill(child, signal.SIGKILL)
             process.wait(child)
             raise
+
+
+@contextlib.contextmanager
+def file_system(folder: str, kind: str, size: int) -> Iterator[None]:
+    """Have a new file system of so many bytes in the place of the collection's directory, for a ``with`` block."""
+    image = os.path.join(folder, f"{kind}.img")
+    with open(image, "wb") as file:
+        file.truncate(size)
+    if shutil.which(f"mkfs.{kind}") is None:
+        raise JailError(f"mkfs.{kind} is not installed")
+    subprocess.run([f"mkfs.{kind}", "-q", image], check=True, stderr=subprocess.DEVNULL)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(layout.BUILD_LOG)
+    subprocess.run(["mount", "-o", "loop", image, layout.LIB], check=True)
+    try:
+        yield
+    finally:
+        reap()
+        subprocess.run(["umount", layout.LIB], check=True)
+        os.unlink(image)
 
 
 def reap() -> None:

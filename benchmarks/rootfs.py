@@ -14,12 +14,10 @@ import argparse
 import contextlib
 import os
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,7 +63,7 @@ def _measure(folder: str, jails: int) -> None:
     rows, shared, missing = [titles], [["", "first jail MiB", "second jail MiB", "page cache MiB"]], []
     for filesystem in _FILESYSTEMS:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_file_system(folder, filesystem))
+            stack.enter_context(host.file_system(folder, filesystem, _IMAGE_BYTES))
             before = time.monotonic()
             key = templates.ensure(recipe, build.confine)
             built = time.monotonic() - before
@@ -93,26 +91,6 @@ def _recipe(folder: str) -> recipes.Recipe:
     with open(library, "wb") as file:
         file.writelines(os.urandom(_MIB) for _chunk in range(_LIBRARY_BYTES // _MIB))
     return recipes.parse({"method": "skeleton", "binaries": ["busybox", binary, library]})
-
-
-@contextlib.contextmanager
-def _file_system(folder: str, kind: str) -> Iterator[None]:
-    """A new file system in the place of the collection's directory, for a ``with`` block."""
-    image = os.path.join(folder, f"{kind}.img")
-    with open(image, "wb") as file:
-        file.truncate(_IMAGE_BYTES)
-    if shutil.which(f"mkfs.{kind}") is None:
-        raise JailError(f"mkfs.{kind} is not installed")
-    subprocess.run([f"mkfs.{kind}", "-q", image], check=True, stderr=subprocess.DEVNULL)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(layout.BUILD_LOG)
-    subprocess.run(["mount", "-o", "loop", image, layout.LIB], check=True)
-    try:
-        yield
-    finally:
-        host.reap()
-        subprocess.run(["umount", layout.LIB], check=True)
-        os.unlink(image)
 
 
 def _clones(kind: str, key: str, recipe: recipes.Recipe, jails: int) -> Clones:
