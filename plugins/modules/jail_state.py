@@ -195,6 +195,72 @@ options:
       - Changing it needs a restart.
     type: str
     choices: [linux, linux32]
+  mounts: &mounts
+    description:
+      - What is mounted in the jail beside its root. The whole list is converged, also in a running jail; one that is in
+        use there is not taken away but reported.
+      - Opens what is mounted to the jail's root, with the rights that follow from O(mounts.idmapped). Nothing below
+        C(/dev), C(/proc) and C(/sys) can be mounted on.
+    type: list
+    elements: dict
+    suboptions:
+      target:
+        description: An absolute path inside the jail, made where it is missing. It may not lead through a symbolic link.
+        type: str
+        required: true
+      type:
+        description:
+          - V(bind) shows a directory or regular file of the host, V(tmpfs) is memory of the jail's own, V(overlay) lays
+            directories of the host over each other. V(bind) where nothing is said.
+          - A bind mount is of one file system; what is mounted below it on the host does not show.
+        type: str
+        choices: [bind, tmpfs, overlay]
+      source:
+        description:
+          - For V(bind), an absolute path of the host without symbolic links. File systems of the kernel (C(/proc),
+            C(/sys), C(/dev)) are refused, and so is whatever holds or is part of the collection's own directories, and
+            with them other jails' files.
+        type: str
+      lower:
+        description: For V(overlay), directories of the host as for O(mounts.source), the topmost first; never written.
+        type: list
+        elements: str
+      upper:
+        description:
+          - For V(overlay), a directory of the host that takes what the jail writes, in the directories C(upper) and
+            C(work) that are made there. Without it the mount can only be read.
+        type: str
+      read_only:
+        description: V(true) where nothing is said, but for a tmpfs and an overlay with O(mounts.upper).
+        type: bool
+      nosuid:
+        description:
+          - Whether setuid programs and file capabilities there mean nothing; V(true) where nothing is said. V(false)
+            lets what lies there raise users of the jail to its root.
+        type: bool
+      nodev:
+        description:
+          - Whether device nodes there mean nothing; V(true) where nothing is said. V(false) opens those that lie there
+            and that the jail's O(devices) allow.
+        type: bool
+      noexec:
+        description: Whether nothing there can be executed; V(false) where nothing is said.
+        type: bool
+      idmapped:
+        description:
+          - Whether user 0 of the jail is user 0 on disk, and so on, by an idmapped mount; V(true) where nothing is said.
+            With V(false) files show with the host's ids, which are nobody's in the jail, and what the jail writes
+            belongs to ids of its range.
+          - A directory that users of the host can come to is refused to a jail that would write there as root, for its
+            root could leave them a setuid program of root's. Keep it below a directory with mode 0700.
+          - It means nothing with O(userns=host), where the ids are the host's anyway.
+        type: bool
+      size:
+        description: The size of a tmpfs, as V(64M); that where nothing is said. It counts against the jail's memory too.
+        type: str
+      mode:
+        description: The mode of a tmpfs, V(0755) where nothing is said.
+        type: str
   jails:
     description: Many jails in one run. An option beside it holds for each of them that does not say otherwise.
     type: list
@@ -223,6 +289,7 @@ options:
       masked_paths: *masked_paths
       readonly_paths: *readonly_paths
       personality: *personality
+      mounts: *mounts
 """
 
 EXAMPLES = r"""
@@ -254,6 +321,14 @@ EXAMPLES = r"""
   cellblock.jails.jail_state:
     name: web1
     seccomp: /etc/jails.d/seccomp/web.json
+
+- name: A web server with its pages from the host, and a place for its uploads
+  cellblock.jails.jail_state:
+    name: web1
+    mounts:
+      - {source: /srv/pages, target: /var/www}
+      - {source: /srv/private/uploads, target: /var/uploads, read_only: false, noexec: true}
+      - {type: tmpfs, target: /var/cache/nginx, size: 32M}
 
 - name: Remove a jail with everything in it
   cellblock.jails.jail_state:

@@ -19,6 +19,7 @@ from . import apart, console, identity, ids, launch, limits, live, network, poli
 from .isolation import options, settled
 from .launch import Plan, Streams
 from .live import Running
+from .volumes import live as volumes
 
 _SETTLE_SECONDS = 0.1
 """An init that cannot do its work has ended by then; one wait serves all jails of a call."""
@@ -51,6 +52,8 @@ def start(name: str) -> None:
     def before_go(pid: int, started: int) -> None:
         running = Running(name, pid, started, slot, first_id, started_with, time.time(), isolation)
         network.wire(running, wiring)
+        if holds["mounts"]:
+            volumes.record(name, holds["mounts"])
         live.record(running)
 
     try:
@@ -67,6 +70,7 @@ def start(name: str) -> None:
                 preparation=identity.preparation(name, hostname, network.files(wiring)),
                 tools=None,
                 isolation=isolation,
+                volumes=holds["mounts"],
                 tied=False,
             )
             started = launch.launch(plan, before_go)

@@ -18,6 +18,7 @@ from .isolation import settled
 from .live import Running
 from .options import Option
 from .plan import REMOVE, RESTART, START, STOP, Action, Request, plan_state
+from .volumes.given import check as check_volumes
 
 _SECONDS_MAX = 3600
 _HOST_NAME_MAX = 64  # sethostname(2), __NEW_UTS_LEN
@@ -99,6 +100,7 @@ def _parse(given: Values, recorded: Values) -> dict[str, Any]:
     values = _parse_each(given, recorded)
     if any(option.name in values for option in isolation.OPTIONS) or "userns" in values:
         settled.check(isolation.desired({**recorded, **values}))
+    check_volumes(values.get("mounts", ()))
     return values
 
 

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The isolation options of ``jail_state``: FreeBSD's switches, and the primitives beneath them.
 
-All of them are decided by a start. What a running jail has is read as what it was started with, as long as the kernel
-bears that out; where it does not, as what is wrong, which then waits for a restart.
+Most are decided by a start. What a running jail has of these is read as what it was started with, as long as the
+kernel bears that out; where it does not, as what is wrong, which then waits for a restart.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from ...kernel import capabilities, process
 from .. import policy
 from ..live import Running
 from ..options import Option, as_it_is
+from ..volumes import live as volumes
+from ..volumes import words
 from . import observed, profiles
 from .observed import Fact
 
@@ -136,6 +138,17 @@ OPTIONS = (
         choices=tuple(process.PERSONALITIES),
         default="linux",
         read=_read("personality", observed.personality),
+    ),
+    Option(
+        "mounts",
+        type="list",
+        elements="dict",
+        suboptions=words.SUBOPTIONS,
+        default=[],
+        parse=words.parse,
+        show=words.show,
+        read=volumes.read,
+        write=volumes.write,
     ),
 )
 
