@@ -205,7 +205,7 @@ options:
     elements: dict
     suboptions:
       target:
-        description: An absolute path inside the jail, made where it is missing. It may not lead through a symbolic link.
+        description: An absolute path inside the jail, made where it is missing. No symbolic link may lie on the way.
         type: str
         required: true
       type:
@@ -248,19 +248,28 @@ options:
         type: bool
       idmapped:
         description:
-          - Whether user 0 of the jail is user 0 on disk, and so on, by an idmapped mount; V(true) where nothing is said.
-            With V(false) files show with the host's ids, which are nobody's in the jail, and what the jail writes
+          - Whether user 0 of the jail is user 0 on disk, and so on, by an idmapped mount; V(true) where nothing is
+            said. With V(false) files show with the host's ids, which are nobody's in the jail, and what the jail writes
             belongs to ids of its range.
           - A directory that users of the host can come to is refused to a jail that would write there as root, for its
             root could leave them a setuid program of root's. Keep it below a directory with mode 0700.
           - It means nothing with O(userns=host), where the ids are the host's anyway.
         type: bool
       size:
-        description: The size of a tmpfs, as V(64M); that where nothing is said. It counts against the jail's memory too.
+        description: The size of a tmpfs, V(64M) where nothing is said. What is in it counts as memory of the jail's.
         type: str
       mode:
         description: The mode of a tmpfs, V(0755) where nothing is said.
         type: str
+  sysctls: &sysctls
+    description:
+      - Kernel parameters of the jail's own network namespace, by name, as C(net.ipv4.ip_unprivileged_port_start).
+        Everything in C(net.ipv4), C(net.ipv6), C(net.mptcp) and C(net.netfilter), C(net.core.somaxconn) and
+        C(net.unix.max_dgram_qlen) can be set, as far as the kernel has it for each namespace apart.
+      - The whole set is converged, also in a running jail; one that is left out goes back to what it was before it was
+        set. The host sets them, the jail's root cannot without C(CAP_NET_ADMIN).
+      - They open what they say, within the jail's network. None of them reaches the host's.
+    type: dict
   jails:
     description: Many jails in one run. An option beside it holds for each of them that does not say otherwise.
     type: list
@@ -290,6 +299,7 @@ options:
       readonly_paths: *readonly_paths
       personality: *personality
       mounts: *mounts
+      sysctls: *sysctls
 """
 
 EXAMPLES = r"""

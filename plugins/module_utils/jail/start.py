@@ -16,7 +16,7 @@ from ..kernel import image
 from ..kernel.cgroup import Group
 from ..rootfs import storage
 from . import apart, console, identity, ids, launch, limits, live, network, policy, size, stop, store
-from .isolation import options, settled
+from .isolation import options, settled, sysctls
 from .launch import Plan, Streams
 from .live import Running
 from .volumes import live as volumes
@@ -52,6 +52,8 @@ def start(name: str) -> None:
     def before_go(pid: int, started: int) -> None:
         running = Running(name, pid, started, slot, first_id, started_with, time.time(), isolation)
         network.wire(running, wiring)
+        if holds["sysctls"]:
+            sysctls.set_first(running, holds["sysctls"])
         if holds["mounts"]:
             volumes.record(name, holds["mounts"])
         live.record(running)

@@ -19,7 +19,7 @@ from ..live import Running
 from ..options import Option, as_it_is
 from ..volumes import live as volumes
 from ..volumes import words
-from . import observed, profiles
+from . import observed, profiles, sysctls
 from .observed import Fact
 
 _SECURELEVELS = (-1, 3)
@@ -138,6 +138,15 @@ OPTIONS = (
         choices=tuple(process.PERSONALITIES),
         default="linux",
         read=_read("personality", observed.personality),
+    ),
+    Option(
+        "sysctls",
+        type="dict",
+        default={},
+        parse=sysctls.parse,
+        show=sysctls.show,
+        read=sysctls.read,
+        write=sysctls.write,
     ),
     Option(
         "mounts",
