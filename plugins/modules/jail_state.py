@@ -109,8 +109,9 @@ options:
       - An upper bound on what other options can open, after FreeBSD's C(securelevel). V(-1) where nothing was ever
         said.
       - V(-1) and V(0) take nothing away. From V(1) on there is no C(CAP_LINUX_IMMUTABLE) (flags of files can neither be
-        set nor taken away; FreeBSD lets them be set), C(CAP_SYS_MODULE) and C(CAP_SYS_RAWIO). From V(2) on also no
-        C(CAP_SYS_TIME). From V(3) on also no C(CAP_NET_ADMIN), and C(/proc/sys/net) is read-only.
+        set nor taken away; FreeBSD lets them be set), C(CAP_SYS_MODULE) and C(CAP_SYS_RAWIO), and disks can only be
+        read. From V(2) on also no C(CAP_SYS_TIME). From V(3) on also no C(CAP_NET_ADMIN), and C(/proc/sys/net) is
+        read-only.
       - It opens nothing. Unlike FreeBSD's it cannot be raised from inside; changing it needs a restart.
     type: int
   capabilities: &capabilities
@@ -270,6 +271,30 @@ options:
         set. The host sets them, the jail's root cannot without C(CAP_NET_ADMIN).
       - They open what they say, within the jail's network. None of them reaches the host's.
     type: dict
+  devices: &devices
+    description:
+      - Device nodes of the host's that the jail has besides C(null), C(zero), C(full), C(random), C(urandom), C(tty)
+        and its own terminals. Nothing else can be opened, whatever nodes there are, where the host has the cgroup
+        controller C(devices) or can load BPF programs; where it has neither, every result says so.
+      - The whole list is converged, also in a running jail; a device that is taken away stays open where it is open.
+      - Opens the driver, and what the device does. A disk's node is the disk; C(/dev/kvm), C(/dev/fuse) and
+        C(/dev/net/tun) are the kernel's code behind them. Some drivers ask for capabilities as well.
+    type: list
+    elements: dict
+    suboptions:
+      path:
+        description: The device on the host, below C(/dev), and its name in the jail.
+        type: str
+        required: true
+      access:
+        description:
+          - V(r) to read, V(w) to write, V(rw) for both; the last where nothing is said. From O(securelevel=1) on disks
+            cannot be written.
+        type: str
+        choices: [r, w, rw]
+      mode:
+        description: The mode of the node, which belongs to the jail's root; V(0600) where nothing is said.
+        type: str
   jails:
     description: Many jails in one run. An option beside it holds for each of them that does not say otherwise.
     type: list
@@ -300,6 +325,7 @@ options:
       personality: *personality
       mounts: *mounts
       sysctls: *sysctls
+      devices: *devices
 """
 
 EXAMPLES = r"""

@@ -108,7 +108,10 @@ def launch(plan: Plan, before_go: Callable[[int, int], None]) -> Started:
     ours, theirs = channel.pair()
     process.adopt_orphans(True)
     try:
-        with paths.opened(devices.create(plan.first_id or 0)) as dev, contextlib.ExitStack() as first:
+        with (
+            paths.opened(devices.create(plan.first_id or 0, plan.isolation.devices)) as dev,
+            contextlib.ExitStack() as first,
+        ):
             first.callback(process.wait, process.fork(lambda: _leave_host(plan, prepared, theirs, ours)))
             theirs.close()
             message, (handle,) = _expect(ours)

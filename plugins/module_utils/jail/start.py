@@ -15,7 +15,7 @@ from ..errors import JailError
 from ..kernel import image
 from ..kernel.cgroup import Group
 from ..rootfs import storage
-from . import apart, console, identity, ids, launch, limits, live, network, policy, size, stop, store
+from . import apart, console, devices, identity, ids, launch, limits, live, network, policy, size, stop, store
 from .isolation import options, settled, sysctls
 from .launch import Plan, Streams
 from .live import Running
@@ -60,6 +60,7 @@ def start(name: str) -> None:
 
     try:
         limit(group, store.read(name, "limits"))
+        isolation = isolation._replace(devices_filtered=devices.restrict(group, isolation.devices))
         with storage.layers(name) as layers, console.opened(name) as output:
             plan = Plan(
                 hostname=hostname,

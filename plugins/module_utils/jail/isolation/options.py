@@ -19,7 +19,7 @@ from ..live import Running
 from ..options import Option, as_it_is
 from ..volumes import live as volumes
 from ..volumes import words
-from . import observed, profiles, sysctls
+from . import nodes, observed, profiles, sysctls
 from .observed import Fact
 
 _SECURELEVELS = (-1, 3)
@@ -138,6 +138,16 @@ OPTIONS = (
         choices=tuple(process.PERSONALITIES),
         default="linux",
         read=_read("personality", observed.personality),
+    ),
+    Option(
+        "devices",
+        type="list",
+        elements="dict",
+        suboptions=nodes.SUBOPTIONS,
+        default=[],
+        parse=nodes.parse,
+        read=nodes.read,
+        write=nodes.write,
     ),
     Option(
         "sysctls",
