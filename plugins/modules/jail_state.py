@@ -50,10 +50,13 @@ options:
   userns: &userns
     description:
       - V(auto) gives the jail a user namespace with 65536 ids of its own.
+      - A number gives it the 65536 ids from that one on. They must be above the host's own users, no other jail's,
+        outside of what V(auto) gives out (268435456 to 1879048191), and nobody's but root's in C(/etc/subuid) and
+        C(/etc/subgid). On disk nothing changes, for there a jail's ids begin with 0.
       - V(host) leaves it in the host's, for file systems that cannot do idmapped mounts. The jail's root is then
         the host's root, held by capabilities and seccomp only; every result says so under RV(jails.degraded).
+      - Changing it needs a restart.
     type: str
-    choices: [auto, host]
   stop_signal: &stop_signal
     description: The signal that asks the jail's first process to end; V(SIGTERM) where nothing was ever said.
     type: str
@@ -295,6 +298,20 @@ options:
       mode:
         description: The mode of the node, which belongs to the jail's root; V(0600) where nothing is said.
         type: str
+  time_offset: &time_offset
+    description:
+      - By how many seconds the jail's clocks are ahead of the host's, in a time namespace of its own. None where
+        nothing was ever said.
+      - The time of day is one for the whole machine and cannot be moved.
+      - It opens nothing. Changing it needs a restart.
+    type: dict
+    suboptions:
+      monotonic:
+        description: Seconds for C(CLOCK_MONOTONIC).
+        type: int
+      boottime:
+        description: Seconds for C(CLOCK_BOOTTIME), from which C(uptime) tells.
+        type: int
   jails:
     description: Many jails in one run. An option beside it holds for each of them that does not say otherwise.
     type: list
@@ -326,6 +343,7 @@ options:
       mounts: *mounts
       sysctls: *sysctls
       devices: *devices
+      time_offset: *time_offset
 """
 
 EXAMPLES = r"""

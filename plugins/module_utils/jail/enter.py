@@ -187,6 +187,8 @@ def _descend(
     ours.close()
     try:
         flags = _flags(running, tuple(namespaces.KINDS))
+        if running.isolation.time_offset:
+            flags |= namespaces.CLONE_NEWTIME
         process.hide_memory()
         confinement.reset_oom_score()
         running.group.join()

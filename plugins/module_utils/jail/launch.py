@@ -246,7 +246,11 @@ def _leave_host(plan: Plan, prepared: Confinement, theirs: Channel, ours: Channe
         del kinds["ipc"]  # its message queues will belong to the user that pid 1 is then
         if plan.first_id is None:
             del kinds["user"]
+        if plan.isolation.time_offset:
+            kinds["time"] = namespaces.CLONE_NEWTIME
         namespaces.unshare(sum(kinds.values()))
+        if plan.isolation.time_offset:
+            namespaces.set_clocks(plan.isolation.time_offset)
         pid = process.fork(lambda: _become_init(plan, prepared, theirs))
         theirs.send({"pid": pid}, [os.pidfd_open(pid)])
 

@@ -41,7 +41,7 @@ def start(name: str) -> None:
     holds = options.desired(desired)
     isolation = settled.settle(holds)
     slot = ids.allocate(name)
-    first_id = ids.first_id(slot) if holds["userns"] == "auto" else None
+    first_id = ids.first_for(holds["userns"], slot)
     stop.clear(name)
     storage.settle(name)
     size.hold(name)

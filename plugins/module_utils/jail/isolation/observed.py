@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ...kernel import capabilities, observe, paths, process
+from ...kernel import capabilities, namespaces, observe, paths, process
 from ..devices import rules as node_rules
 from ..live import Running
 from . import covers
@@ -65,6 +65,13 @@ def personality(running: Running) -> Fact:
     live = observe.personality(running.pid)
     settled = process.PERSONALITIES[running.isolation.personality]
     return Fact("personality", f"{live:#x}", f"{settled:#x}", live == settled)
+
+
+def time_offset(running: Running) -> Fact:
+    """By how many seconds the clocks are moved."""
+    live = namespaces.clocks(running.pid)
+    settled = running.isolation.time_offset or dict.fromkeys(namespaces.CLOCKS, 0)
+    return Fact("time_offset", live, dict(settled), not live or live == settled)
 
 
 def masked_paths(running: Running) -> Fact:

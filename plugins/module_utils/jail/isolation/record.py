@@ -35,6 +35,8 @@ class Isolation(NamedTuple):
     :param masked_paths: absolute paths in the jail that are covered.
     :param readonly_paths: absolute paths in the jail that are read-only, and within them those that are not.
     :param devices: those besides the standard ones.
+    :param time_offset: seconds by which each clock of :data:`namespaces.CLOCKS` is moved; empty without a time
+        namespace.
     :param devices_filtered: whether the cgroup lets nothing else be opened.
     """
 
@@ -48,6 +50,7 @@ class Isolation(NamedTuple):
     writable_paths: Sequence[str]
     devices: Sequence[Node]
     devices_filtered: bool
+    time_offset: Mapping[str, int]
 
 
 def restored(value: Mapping[str, Any]) -> Isolation:

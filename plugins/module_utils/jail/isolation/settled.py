@@ -60,6 +60,7 @@ def settle(values: Mapping[str, Any]) -> Isolation:
         writable_paths=[] if values["securelevel"] >= _NETWORK_SECURE else list(policy.WRITABLE_PATHS),
         devices=nodes.nodes(values["devices"], values["securelevel"]),
         devices_filtered=True,
+        time_offset=values["time_offset"] if any(values["time_offset"].values()) else {},
     )
 
 
