@@ -50,10 +50,13 @@ options:
   userns: &userns
     description:
       - V(auto) gives the jail a user namespace with 65536 ids of its own.
+      - A number gives it the 65536 ids from that one on. They must be above the host's own users, no other jail's,
+        outside of what V(auto) gives out (268435456 to 1879048191), and nobody's but root's in C(/etc/subuid) and
+        C(/etc/subgid). On disk nothing changes, for there a jail's ids begin with 0.
       - V(host) leaves it in the host's, for file systems that cannot do idmapped mounts. The jail's root is then
         the host's root, held by capabilities and seccomp only; every result says so under RV(jails.degraded).
+      - Changing it needs a restart.
     type: str
-    choices: [auto, host]
   stop_signal: &stop_signal
     description: The signal that asks the jail's first process to end; V(SIGTERM) where nothing was ever said.
     type: str
@@ -109,8 +112,9 @@ options:
       - An upper bound on what other options can open, after FreeBSD's C(securelevel). V(-1) where nothing was ever
         said.
       - V(-1) and V(0) take nothing away. From V(1) on there is no C(CAP_LINUX_IMMUTABLE) (flags of files can neither be
-        set nor taken away; FreeBSD lets them be set), C(CAP_SYS_MODULE) and C(CAP_SYS_RAWIO). From V(2) on also no
-        C(CAP_SYS_TIME). From V(3) on also no C(CAP_NET_ADMIN), and C(/proc/sys/net) is read-only.
+        set nor taken away; FreeBSD lets them be set), C(CAP_SYS_MODULE) and C(CAP_SYS_RAWIO), and disks can only be
+        read. From V(2) on also no C(CAP_SYS_TIME). From V(3) on also no C(CAP_NET_ADMIN), and C(/proc/sys/net) is
+        read-only.
       - It opens nothing. Unlike FreeBSD's it cannot be raised from inside; changing it needs a restart.
     type: int
   capabilities: &capabilities
@@ -195,6 +199,119 @@ options:
       - Changing it needs a restart.
     type: str
     choices: [linux, linux32]
+  mounts: &mounts
+    description:
+      - What is mounted in the jail beside its root. The whole list is converged, also in a running jail; one that is in
+        use there is not taken away but reported.
+      - Opens what is mounted to the jail's root, with the rights that follow from O(mounts.idmapped). Nothing below
+        C(/dev), C(/proc) and C(/sys) can be mounted on.
+    type: list
+    elements: dict
+    suboptions:
+      target:
+        description: An absolute path inside the jail, made where it is missing. No symbolic link may lie on the way.
+        type: str
+        required: true
+      type:
+        description:
+          - V(bind) shows a directory or regular file of the host, V(tmpfs) is memory of the jail's own, V(overlay) lays
+            directories of the host over each other. V(bind) where nothing is said.
+          - A bind mount is of one file system; what is mounted below it on the host does not show.
+        type: str
+        choices: [bind, tmpfs, overlay]
+      source:
+        description:
+          - For V(bind), an absolute path of the host without symbolic links. File systems of the kernel (C(/proc),
+            C(/sys), C(/dev)) are refused, and so is whatever holds or is part of the collection's own directories, and
+            with them other jails' files.
+        type: str
+      lower:
+        description: For V(overlay), directories of the host as for O(mounts.source), the topmost first; never written.
+        type: list
+        elements: str
+      upper:
+        description:
+          - For V(overlay), a directory of the host that takes what the jail writes, in the directories C(upper) and
+            C(work) that are made there. Without it the mount can only be read.
+        type: str
+      read_only:
+        description: V(true) where nothing is said, but for a tmpfs and an overlay with O(mounts.upper).
+        type: bool
+      nosuid:
+        description:
+          - Whether setuid programs and file capabilities there mean nothing; V(true) where nothing is said. V(false)
+            lets what lies there raise users of the jail to its root.
+        type: bool
+      nodev:
+        description:
+          - Whether device nodes there mean nothing; V(true) where nothing is said. V(false) opens those that lie there
+            and that the jail's O(devices) allow.
+        type: bool
+      noexec:
+        description: Whether nothing there can be executed; V(false) where nothing is said.
+        type: bool
+      idmapped:
+        description:
+          - Whether user 0 of the jail is user 0 on disk, and so on, by an idmapped mount; V(true) where nothing is
+            said. With V(false) files show with the host's ids, which are nobody's in the jail, and what the jail writes
+            belongs to ids of its range.
+          - A directory that users of the host can come to is refused to a jail that would write there as root, for its
+            root could leave them a setuid program of root's. Keep it below a directory with mode 0700.
+          - It means nothing with O(userns=host), where the ids are the host's anyway.
+        type: bool
+      size:
+        description: The size of a tmpfs, V(64M) where nothing is said. What is in it counts as memory of the jail's.
+        type: str
+      mode:
+        description: The mode of a tmpfs, V(0755) where nothing is said.
+        type: str
+  sysctls: &sysctls
+    description:
+      - Kernel parameters of the jail's own network namespace, by name, as C(net.ipv4.ip_unprivileged_port_start).
+        Everything in C(net.ipv4), C(net.ipv6), C(net.mptcp) and C(net.netfilter), C(net.core.somaxconn) and
+        C(net.unix.max_dgram_qlen) can be set, as far as the kernel has it for each namespace apart.
+      - The whole set is converged, also in a running jail; one that is left out goes back to what it was before it was
+        set. The host sets them, the jail's root cannot without C(CAP_NET_ADMIN).
+      - They open what they say, within the jail's network. None of them reaches the host's.
+    type: dict
+  devices: &devices
+    description:
+      - Device nodes of the host's that the jail has besides C(null), C(zero), C(full), C(random), C(urandom), C(tty)
+        and its own terminals. Nothing else can be opened, whatever nodes there are, where the host has the cgroup
+        controller C(devices) or can load BPF programs; where it has neither, every result says so.
+      - The whole list is converged, also in a running jail; a device that is taken away stays open where it is open.
+      - Opens the driver, and what the device does. A disk's node is the disk; C(/dev/kvm), C(/dev/fuse) and
+        C(/dev/net/tun) are the kernel's code behind them. Some drivers ask for capabilities as well.
+    type: list
+    elements: dict
+    suboptions:
+      path:
+        description: The device on the host, below C(/dev), and its name in the jail.
+        type: str
+        required: true
+      access:
+        description:
+          - V(r) to read, V(w) to write, V(rw) for both; the last where nothing is said. From O(securelevel=1) on disks
+            cannot be written.
+        type: str
+        choices: [r, w, rw]
+      mode:
+        description: The mode of the node, which belongs to the jail's root; V(0600) where nothing is said.
+        type: str
+  time_offset: &time_offset
+    description:
+      - By how many seconds the jail's clocks are ahead of the host's, in a time namespace of its own. None where
+        nothing was ever said.
+      - The time of day is one for the whole machine and cannot be moved.
+      - It opens nothing. Changing it needs a restart.
+    type: dict
+    suboptions:
+      monotonic:
+        description: Seconds for C(CLOCK_MONOTONIC).
+        type: int
+      boottime:
+        description: Seconds for C(CLOCK_BOOTTIME), from which C(uptime) tells.
+        type: int
   jails:
     description: Many jails in one run. An option beside it holds for each of them that does not say otherwise.
     type: list
@@ -223,6 +340,10 @@ options:
       masked_paths: *masked_paths
       readonly_paths: *readonly_paths
       personality: *personality
+      mounts: *mounts
+      sysctls: *sysctls
+      devices: *devices
+      time_offset: *time_offset
 """
 
 EXAMPLES = r"""
@@ -254,6 +375,14 @@ EXAMPLES = r"""
   cellblock.jails.jail_state:
     name: web1
     seccomp: /etc/jails.d/seccomp/web.json
+
+- name: A web server with its pages from the host, and a place for its uploads
+  cellblock.jails.jail_state:
+    name: web1
+    mounts:
+      - {source: /srv/pages, target: /var/www}
+      - {source: /srv/private/uploads, target: /var/uploads, read_only: false, noexec: true}
+      - {type: tmpfs, target: /var/cache/nginx, size: 32M}
 
 - name: Remove a jail with everything in it
   cellblock.jails.jail_state:

@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ _DEFAULTS: dict[str, Any] = {
     "masked_paths": {},
     "readonly_paths": {},
     "personality": "linux",
+    "time_offset": {},
     "userns": "auto",
 }
 
@@ -307,6 +308,38 @@ def test_personality(box: Box) -> None:
     assert box.entered("socket32", "2", "1", "0") == "ok"
 
 
+def test_time_offset(box: Box) -> None:
+    """The jail's boot lies as far back as was said, for the first process and for one that enters; the host's does
+    not."""
+
+    def host() -> float:
+        return float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+
+    day = 24 * 3600
+    box.start(["read", "/proc/uptime"])
+    assert abs(float(inside(box.name, "cut", "-d ", "-f1", "/proc/uptime")) - host()) < 60
+    box.start(time_offset={"boottime": day, "monotonic": 5})
+    assert abs(float(inside(box.name, "cut", "-d ", "-f1", "/proc/uptime")) - day - host()) < 60
+    assert inside(box.name, "cat", "/proc/self/timens_offsets") == inside(box.name, "cat", "/proc/1/timens_offsets")
+    first = os.readlink(f"/proc/{pid_of(box.name)}/ns/time")
+    assert inside(box.name, "readlink", "/proc/self/ns/time").strip() == first != os.readlink("/proc/self/ns/time")
+
+
+def test_a_fixed_range_of_ids(box: Box, names: Callable[[int], list[str]]) -> None:
+    """The jail's root is the id that was said, and its files stay as they are; a second jail cannot have it too."""
+    box.start()
+    shell(box.name, "touch /srv/owned; chown 12:13 /srv/owned")
+    box.start(userns="3000000")
+    assert os.stat(f"/proc/{pid_of(box.name)}").st_uid == 3_000_000
+    assert inside(box.name, "stat", "-c", "%u:%g", "/srv/owned") == "12:13\n"
+    assert module("jail_info", name=[box.name], gather=[])["jails"][box.name]["first_id"] == 3_000_000
+    assert jail("exec", "-u", "65536", box.name, "--", "true").returncode == 125
+    (other,) = names(1)
+    for first in ("3000000", "3065535", "2934465"):
+        assert f"reach into those of {box.name}" in refused("jail_state", name=[other], userns=first)
+    module("jail_state", name=[other], userns="3065536")
+
+
 _NO_CHMOD = {
     "defaultAction": "SCMP_ACT_ALLOW",
     "syscalls": [
@@ -365,6 +398,8 @@ def test_unconfined(box: Box) -> None:
         {"masked_paths": {"add": ["/proc/version"], "remove": []}},
         {"readonly_paths": {"add": ["/etc"], "remove": []}},
         {"personality": "linux32"},
+        {"time_offset": {"boottime": 7, "monotonic": -7}},
+        {"userns": "5000000"},
     ],
     ids="+".join,
 )
@@ -393,6 +428,11 @@ def test_options_wait_for_a_restart_and_are_read_back(box: Box, options: dict[st
         ({"masked_paths": {"remove": ["/proc/cpuinfo"]}}, "masked_paths: /proc/cpuinfo is none of those"),
         ({"readonly_paths": {"add": ["/"]}}, "readonly_paths: '/' is not an absolute path"),
         ({"allow_set_hostname": True, "userns": "host"}, "allow_set_hostname: "),
+        ({"time_offset": {"boottime": 1 << 40}}, "time_offset: boottime: 1099511627776 is out of range"),
+        ({"userns": "own"}, "userns: 'own' is neither auto nor host nor the first of 65536 ids"),
+        ({"userns": "1000"}, "userns: 1000 is not between 65536 and"),
+        ({"userns": "4294901760"}, "userns: 4294901760 is not between 65536 and"),
+        ({"userns": "268400000"}, "userns: 268400000: the ids from 268435456 to 1879048191 are given out by auto"),
     ],
 )
 def test_what_cannot_be_had_is_refused(box: Box, options: dict[str, Any], said: str) -> None:

@@ -19,8 +19,6 @@ from ..kernel import mounts, paths
 from ..kernel.mounts import NODEV, NOEXEC, NOSUID, RDONLY
 from ..rootfs import toolbox
 from . import policy
-from .isolation import covers
-from .isolation.record import Isolation
 
 
 class Tree(NamedTuple):
@@ -66,8 +64,8 @@ def bound_user_namespaces() -> None:
         file.write(str(policy.USER_NAMESPACES_MAX))
 
 
-def furnish(root: int, tree: Tree, isolation: Isolation) -> None:
-    """Mount what a jail finds in its root: /dev, /proc, /sys, /run, with masks and read-only parts."""
+def furnish(root: int, tree: Tree) -> None:
+    """Mount what a jail finds in its root: /dev, /proc, /sys, /run."""
     devices = tree.devices
     _mount(root, "/dev", devices)
     _devices(devices)
@@ -78,7 +76,6 @@ def furnish(root: int, tree: Tree, isolation: Isolation) -> None:
     os.chmod("lock", 0o1777, dir_fd=run)
     if tree.tools is not None:
         mounts.attach(tree.tools, paths.make_directory(run, os.path.basename(toolbox.PLACE), 0o755))
-    covers.put_on(root, devices, isolation)
 
 
 def _mount(root: int, path: str, mount: int) -> int:

@@ -54,6 +54,7 @@ def run(root: Layers, job: Job) -> int:
                 preparation=None,
                 tools=tools,
                 isolation=settled.settle({**options.desired({}), **_OPENED}),
+                volumes=[],
                 tied=True,
             )
             return launch.run(plan)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 _SIZE = 65536
-_DESCRIPTORS = 16
+_DESCRIPTORS = 64
 
 
 class Channel:

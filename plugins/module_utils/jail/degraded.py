@@ -22,6 +22,11 @@ _NO_FILTER = (
 )
 
 
+_NO_DEVICE_FILTER = (
+    "devices: the host can filter them by no control group; what keeps others closed is that no node of one can be made"
+)
+
+
 def of(name: str, wanted: Mapping[str, Any]) -> list[str]:
     """A sentence for each protection that a jail does without: as it runs, or as it would be started.
 
@@ -29,5 +34,9 @@ def of(name: str, wanted: Mapping[str, Any]) -> list[str]:
     """
     running = live.find(name)
     holds = running.started_with if running else options.desired({**store.read(name, "state"), **wanted})
-    given_up = {_SHARED_USERS: holds["userns"] == "host", _NO_FILTER: holds["seccomp"] == profiles.UNCONFINED}
+    given_up = {
+        _SHARED_USERS: holds["userns"] == "host",
+        _NO_FILTER: holds["seccomp"] == profiles.UNCONFINED,
+        _NO_DEVICE_FILTER: running is not None and not running.isolation.devices_filtered,
+    }
     return [sentence for sentence, so in given_up.items() if so]

@@ -80,9 +80,12 @@ def execute(running: Running, command: Command) -> int:
         process.adopt_orphans(False)
 
 
-def call(running: Running, function: Callable[[int], Any]) -> Any:
-    """Run ``function`` as the jail's root in its mount, user and UTS namespaces, with a descriptor of its root
-    directory.
+_FOR_ITS_FILES = ("user", "mnt", "uts")
+
+
+def call(running: Running, function: Callable[[int], Any], kinds: Sequence[str] = _FOR_ITS_FILES) -> Any:
+    """Run ``function`` as the jail's root in its namespaces of these kinds, its user namespace among them, with a
+    descriptor of the root directory there.
 
     For reading and writing the jail's own files and names: whatever its tree holds, it holds only against itself.
     What the function returns must be JSON-able; its :class:`OSError` comes back as one, and so its
@@ -96,7 +99,7 @@ def call(running: Running, function: Callable[[int], Any]) -> Any:
             try:
                 process.forbid_imports()
                 process.hide_memory()
-                namespaces.setns(target, _flags(running, ("user", "mnt", "uts")))
+                namespaces.setns(target, _flags(running, kinds))
                 confinement.become_root()
                 with paths.opened(os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as root:
                     json.dump({"value": function(root)}, answers)
@@ -184,6 +187,8 @@ def _descend(
     ours.close()
     try:
         flags = _flags(running, tuple(namespaces.KINDS))
+        if running.isolation.time_offset:
+            flags |= namespaces.CLONE_NEWTIME
         process.hide_memory()
         confinement.reset_oom_score()
         running.group.join()

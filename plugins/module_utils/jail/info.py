@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import layout
 from ..rootfs import generations, records, storage, templates
-from . import ids, limits, live, network, rootfs, state, store
+from . import ids, limits, live, network, policy, rootfs, state, store
 from .facet import Facet, read_live, read_stored
 from .live import Running
 
@@ -33,12 +33,11 @@ def names() -> list[str]:
 def gather(name: str, parts: Sequence[str]) -> dict[str, Any]:
     """One jail: ``state``, ``pid``, and the chosen parts. Values are in the user's words; live ones where it runs."""
     running = live.find(name)
-    slot = ids.find(name)
     found: dict[str, Any] = {
         "status": "started" if running else "stopped",
         "pid": running.pid if running else None,
         "uptime": round(time.time() - running.started_at, 1) if running else None,
-        "first_id": ids.first_id(slot) if slot is not None else None,
+        "first_id": running.first_id if running else _first_id(name),
         "log": layout.console(name),
     }
     for part in parts:
@@ -75,6 +74,12 @@ def _template(key: str, described: Mapping[str, Any]) -> dict[str, Any]:
         "size": described["bytes"],
         "jails": records.users(key),
     }
+
+
+def _first_id(name: str) -> int | None:
+    """The host id of user 0 of a jail that does not run, where that is settled."""
+    slot = ids.find(name)
+    return None if slot is None else ids.first_for(store.read(name, "state").get("userns", policy.USERNS), slot)
 
 
 def _options(facet: Facet, name: str, running: Running | None) -> dict[str, Any]:

@@ -28,7 +28,11 @@ from ..rootfs.layers import Layers
 from . import assemble, channel, confinement, devices, ids
 from .channel import Channel
 from .confinement import Confinement
+from .isolation import covers
 from .isolation.record import Isolation
+from .volumes import placing
+from .volumes.given import given
+from .volumes.words import Volume
 
 _LAST_WORDS_SECONDS = 0.1
 
@@ -65,6 +69,7 @@ class Plan(NamedTuple):
     :param preparation: of the tree, or ``None`` where it is used as it is.
     :param tools: a mount of :func:`toolbox.packed` to be found at :data:`toolbox.PLACE`, or ``None``.
     :param isolation: what holds its processes.
+    :param volumes: mounts beside its root, as :mod:`volumes.words` has them.
     :param tied: whether the jail ends with the launcher.
     """
 
@@ -78,6 +83,7 @@ class Plan(NamedTuple):
     preparation: Preparation | None
     tools: int | None
     isolation: Isolation
+    volumes: Sequence[Volume]
     tied: bool
 
 
@@ -102,7 +108,10 @@ def launch(plan: Plan, before_go: Callable[[int, int], None]) -> Started:
     ours, theirs = channel.pair()
     process.adopt_orphans(True)
     try:
-        with paths.opened(devices.create(plan.first_id or 0)) as dev, contextlib.ExitStack() as first:
+        with (
+            paths.opened(devices.create(plan.first_id or 0, plan.isolation.devices)) as dev,
+            contextlib.ExitStack() as first,
+        ):
             first.callback(process.wait, process.fork(lambda: _leave_host(plan, prepared, theirs, ours)))
             theirs.close()
             message, (handle,) = _expect(ours)
@@ -203,6 +212,9 @@ def _hand_over_layers(plan: Plan, pid: int, dev: int, ours: Channel) -> None:
         if plan.tools is not None:
             sent["tools"] = plan.tools
         ours.send({"mounts": list(sent)}, list(sent.values()))
+        if plan.volumes:
+            for each in stack.enter_context(given(plan.volumes, userns)):
+                ours.send({}, each.mounts)
 
 
 def _prepare(layer: int, userns: int | None, attributes: int) -> None:
@@ -234,7 +246,11 @@ def _leave_host(plan: Plan, prepared: Confinement, theirs: Channel, ours: Channe
         del kinds["ipc"]  # its message queues will belong to the user that pid 1 is then
         if plan.first_id is None:
             del kinds["user"]
+        if plan.isolation.time_offset:
+            kinds["time"] = namespaces.CLONE_NEWTIME
         namespaces.unshare(sum(kinds.values()))
+        if plan.isolation.time_offset:
+            namespaces.set_clocks(plan.isolation.time_offset)
         pid = process.fork(lambda: _become_init(plan, prepared, theirs))
         theirs.send({"pid": pid}, [os.pidfd_open(pid)])
 
@@ -259,7 +275,9 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
         mounts.make_private()
         tree = assemble.Tree(**dict(zip(message["mounts"], sent)))
         root = assemble.root_of(tree)
-        assemble.furnish(root, tree, plan.isolation)
+        assemble.furnish(root, tree)
+        _place_volumes(plan, root, theirs)
+        covers.put_on(root, tree.devices, plan.isolation)
         namespaces.set_hostname(plan.hostname)
         problems = _prepare_tree(plan.preparation, root, theirs)
         if plan.streams.input is None:
@@ -288,6 +306,13 @@ def _prepare_tree(preparation: Preparation | None, root: int, theirs: Channel) -
     theirs.send({"wanted": wanted})
     message, _descriptors = theirs.receive()
     return [*problems, *preparation.place(root, message["made"])]
+
+
+def _place_volumes(plan: Plan, root: int, theirs: Channel) -> None:
+    for volume in plan.volumes:
+        _message, parts = theirs.receive()
+        with paths.opened(paths.open_directory(layout.RUN)) as staging:
+            placing.put(root, volume, parts, staging)
 
 
 @contextlib.contextmanager

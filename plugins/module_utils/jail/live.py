@@ -19,6 +19,7 @@ from .. import files, layout
 from ..errors import JailError
 from ..kernel import cgroup, paths, pidfd
 from ..kernel.cgroup import Group
+from .isolation import record as record_of_isolation
 from .isolation.record import Isolation
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -81,7 +82,7 @@ def find(name: str) -> Running | None:
     if value is None or value.pop("boot") != _boot():
         return None
     try:
-        value["isolation"] = Isolation(*(value["isolation"][field] for field in Isolation._fields))
+        value["isolation"] = record_of_isolation.restored(value["isolation"])
         running = Running(*(value[field] for field in Running._fields))
     except KeyError as error:
         raise JailError(

@@ -36,6 +36,9 @@ DEVICES = {
 }
 """Character devices (major, minor) of ``/dev``, the kernel's admin-guide/devices.txt."""
 
+TERMINALS = ((5, 2), (136, None))
+"""Likewise, but in a devpts of the jail's own: the multiplexer, and all that it makes."""
+
 DEVICE_LINKS = {
     "ptmx": "pts/ptmx",
     "fd": "/proc/self/fd",

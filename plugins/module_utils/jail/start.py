@@ -15,10 +15,11 @@ from ..errors import JailError
 from ..kernel import image
 from ..kernel.cgroup import Group
 from ..rootfs import storage
-from . import apart, console, identity, ids, launch, limits, live, network, policy, size, stop, store
-from .isolation import options, settled
+from . import apart, console, devices, identity, ids, launch, limits, live, network, policy, size, stop, store
+from .isolation import options, settled, sysctls
 from .launch import Plan, Streams
 from .live import Running
+from .volumes import live as volumes
 
 _SETTLE_SECONDS = 0.1
 """An init that cannot do its work has ended by then; one wait serves all jails of a call."""
@@ -40,7 +41,7 @@ def start(name: str) -> None:
     holds = options.desired(desired)
     isolation = settled.settle(holds)
     slot = ids.allocate(name)
-    first_id = ids.first_id(slot) if holds["userns"] == "auto" else None
+    first_id = ids.first_for(holds["userns"], slot)
     stop.clear(name)
     storage.settle(name)
     size.hold(name)
@@ -51,10 +52,15 @@ def start(name: str) -> None:
     def before_go(pid: int, started: int) -> None:
         running = Running(name, pid, started, slot, first_id, started_with, time.time(), isolation)
         network.wire(running, wiring)
+        if holds["sysctls"]:
+            sysctls.set_first(running, holds["sysctls"])
+        if holds["mounts"]:
+            volumes.record(name, holds["mounts"])
         live.record(running)
 
     try:
         limit(group, store.read(name, "limits"))
+        isolation = isolation._replace(devices_filtered=devices.restrict(group, isolation.devices))
         with storage.layers(name) as layers, console.opened(name) as output:
             plan = Plan(
                 hostname=hostname,
@@ -67,6 +73,7 @@ def start(name: str) -> None:
                 preparation=identity.preparation(name, hostname, network.files(wiring)),
                 tools=None,
                 isolation=isolation,
+                volumes=holds["mounts"],
                 tied=False,
             )
             started = launch.launch(plan, before_go)

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..kernel import namespaces, signals
-from . import identity, policy, remove, start, stop
-from .facet import Facet, Values, no_conflicts, parse_each
+from ..kernel import idmap, namespaces, signals
+from . import identity, ids, policy, remove, start, stop
+from .facet import Facet, Values, parse_each
 from .isolation import options as isolation
 from .isolation import settled
 from .live import Running
 from .options import Option
 from .plan import REMOVE, RESTART, START, STOP, Action, Request, plan_state
+from .volumes.given import check as check_volumes
 
 _SECONDS_MAX = 3600
 _HOST_NAME_MAX = 64  # sethostname(2), __NEW_UTS_LEN
@@ -71,8 +72,31 @@ def _write_hostname(running: Running, value: str) -> None:
     identity.write_hostname(running, value)
 
 
+def _parse_userns(value: str) -> str:
+    if value in ("auto", "host"):
+        return value
+    if not (value.isascii() and value.isdigit()):
+        raise ValueError(f"{value!r} is neither auto nor host nor the first of {ids.COUNT} ids")
+    ids.check_fixed(int(value))
+    return str(int(value))
+
+
 def _read_userns(running: Running) -> str:
-    return "host" if namespaces.is_own(running.pid, "user") else "auto"
+    if namespaces.is_own(running.pid, "user"):
+        return "host"
+    first = idmap.first_outside(running.pid)
+    return "auto" if first == ids.first_id(running.slot) else str(first)
+
+
+def _conflicts(desired: Mapping[str, Values]) -> Mapping[str, str]:
+    """Ranges of ids that two jails were to have."""
+    fixed = {name: int(values["userns"]) for name, values in desired.items() if values.get("userns", "").isdigit()}
+    found = {}
+    for name, own in fixed.items():
+        for other, its in fixed.items():
+            if name != other and abs(own - its) < ids.COUNT:
+                found[name] = f"userns: the {ids.COUNT} ids from {own} on reach into those of {other}, from {its} on"
+    return found
 
 
 OPTIONS = (
@@ -85,7 +109,7 @@ OPTIONS = (
     ),
     Option("init", default=policy.INIT, parse=_parse_init, read=lambda running: running.started_with["init"]),
     Option("hostname", parse=_parse_hostname, read=_read_hostname, write=_write_hostname),
-    Option("userns", choices=("auto", "host"), default=policy.USERNS, read=_read_userns),
+    Option("userns", default=policy.USERNS, parse=_parse_userns, read=_read_userns),
     Option("stop_signal", default=policy.STOP_SIGNAL, parse=_parse_signal),
     Option("stop_timeout", type="float", default=policy.STOP_SECONDS, parse=_parse_seconds),
     *isolation.OPTIONS,
@@ -99,6 +123,7 @@ def _parse(given: Values, recorded: Values) -> dict[str, Any]:
     values = _parse_each(given, recorded)
     if any(option.name in values for option in isolation.OPTIONS) or "userns" in values:
         settled.check(isolation.desired({**recorded, **values}))
+    check_volumes(values.get("mounts", ()))
     return values
 
 
@@ -126,7 +151,7 @@ FACET = Facet(
     parse=_parse,
     plan=plan_state,
     exists=remove.has_traces,
-    conflicts=no_conflicts,
+    conflicts=_conflicts,
     perform={START: _start, STOP: _stop, RESTART: _restart, REMOVE: _remove},
     settle=start.settle,
 )

@@ -17,9 +17,11 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Callable, NamedTuple
 
+from . import devicefilter, paths
+from .devicefilter import Rule
 from .mounts import mount_table
 
 PERIOD = 100_000
@@ -90,6 +92,7 @@ _V1 = {
     "pids_used": _File("pids", "pids.current", int, str),
     "cpu_used": _File("cpuacct", "cpuacct.usage", _nanoseconds, str),
 }
+_ALL_DEVICES = "a *:* rwm"
 CONTROLLERS = ("memory", "cpu", "pids", "cpuacct", "freezer", "blkio", "devices")
 """Version 2 has no cpuacct, freezer and devices: it counts and freezes without, and devices are a matter of BPF."""
 
@@ -167,6 +170,17 @@ class Group(abc.ABC):
     def join(self, pid: int = 0) -> None:
         """Move a process (0: the caller) into the group."""
 
+    @abc.abstractmethod
+    def restrict_devices(self, rules: Sequence[Rule]) -> None:
+        """Let the processes of the group, and of all below it, open these devices and no others.
+
+        :raises OSError: ``EOPNOTSUPP`` where the host has no means for it.
+        """
+
+    @abc.abstractmethod
+    def devices_restricted(self, rules: Sequence[Rule]) -> bool:
+        """Whether nothing else can be opened."""
+
     def processes(self) -> list[int]:
         """The pids in the group and below, as this pid namespace numbers them."""
         found: set[int] = set()
@@ -210,6 +224,17 @@ class GroupV2(Group):
             self._enable(above)
         os.makedirs(os.path.join(root, self._parent, self.name, "guest"), exist_ok=True)
 
+    def restrict_devices(self, rules: Sequence[Rule]) -> None:
+        with paths.opened(self._open_directory()) as directory:
+            devicefilter.attach(directory, rules)
+
+    def devices_restricted(self, rules: Sequence[Rule]) -> bool:
+        with paths.opened(self._open_directory()) as directory:
+            return devicefilter.holds(directory, rules)
+
+    def _open_directory(self) -> int:
+        return os.open(self._directories()[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
     def _enable(self, directory: str) -> None:
         control = os.path.join(directory, "cgroup.subtree_control")
         on = _read(control).split()
@@ -229,6 +254,30 @@ class GroupV1(Group):
     def create(self) -> None:
         for directory in self._directories():
             os.makedirs(directory, exist_ok=True)
+
+    def restrict_devices(self, rules: Sequence[Rule]) -> None:
+        directory = self._device_directory()
+        wanted = {str(rule) for rule in rules}
+        found = self._device_rules(directory)
+        if _ALL_DEVICES in found:
+            _write(os.path.join(directory, "devices.deny"), "a")
+            found = set()
+        for text in sorted(found - wanted):
+            _write(os.path.join(directory, "devices.deny"), text)
+        for text in sorted(wanted - found):
+            with contextlib.suppress(PermissionError):  # what a group further up has closed stays closed
+                _write(os.path.join(directory, "devices.allow"), text)
+
+    def devices_restricted(self, rules: Sequence[Rule]) -> bool:
+        return self._device_rules(self._device_directory()) <= {str(rule) for rule in rules}
+
+    def _device_directory(self) -> str:
+        if "devices" not in self._roots:
+            raise OSError(errno.EOPNOTSUPP, "this host has no cgroup controller 'devices'")
+        return os.path.join(self._roots["devices"], self._parent, self.name)
+
+    def _device_rules(self, directory: str) -> set[str]:
+        return set(_read(os.path.join(directory, "devices.list")).splitlines())
 
     def join(self, pid: int = 0) -> None:
         for directory in self._directories():

@@ -18,6 +18,12 @@ def map_ids(pid: int, first: int, count: int) -> None:
             file.write(line)
 
 
+def first_outside(pid: int) -> int:
+    """The id outside of user 0 in the user namespace of ``pid``, as we see it."""
+    with open(f"/proc/{pid}/uid_map", encoding="ascii") as file:
+        return next(int(outside) for inside, outside, _count in map(str.split, file) if inside == "0")
+
+
 def map_mount(mount: int, userns: int, attributes: int = 0) -> None:
     """Map the ids of a detached mount by a user namespace, and set attributes: what belongs to 0 on disk belongs to
     user 0 of that namespace. The file system itself stays as it is; nothing is chowned.

@@ -32,6 +32,7 @@ _MOVE_T_EMPTY_PATH = 0x40
 _SET_FLAG, _SET_STRING, _CMD_CREATE = 0, 1, 6
 _MS_PRIVATE, _MS_REC = 1 << 18, 1 << 14
 _MNT_DETACH = 2
+_UMOUNT_NOFOLLOW = 8
 _NAMES = {0x9123683E: "btrfs", 0xEF53: "ext4", 0x58465342: "xfs", 0x01021994: "tmpfs"}  # linux/magic.h
 
 
@@ -47,8 +48,9 @@ class _MountAttr(ctypes.Structure):
 
 
 class Mounted(NamedTuple):
-    """One line of ``/proc/PID/mountinfo`` (proc_pid_mountinfo(5))."""
+    """One line of ``/proc/PID/mountinfo`` (proc_pid_mountinfo(5)); ``number`` is the mount's id."""
 
+    number: str
     device: str
     root: str
     target: str
@@ -106,6 +108,20 @@ def _context_messages(context: int) -> str:
             return "; ".join(line[2:] for line in lines)
 
 
+def detach(directory: int, name: str) -> None:
+    """Take off the topmost mount on ``name`` in ``directory``.
+
+    :raises OSError: ``EBUSY`` while anybody uses it.
+    """
+    before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fchdir(directory)
+        check(libc.umount2(os.fsencode(name), _UMOUNT_NOFOLLOW), "umount2", name)
+    finally:
+        os.fchdir(before)
+        os.close(before)
+
+
 def attach(mount: int, directory: int, path: str = "") -> None:
     """Put a detached mount on ``path`` below ``directory``, or on ``directory`` itself."""
     flags = _MOVE_F_EMPTY_PATH | (0 if path else _MOVE_T_EMPTY_PATH)
@@ -145,7 +161,8 @@ def mount_table(pid: str = "self") -> list[Mounted]:
             before, after = line.rstrip("\n").split(" - ", 1)
             fields = before.split(" ")
             fstype, source, options = after.split(" ", 2)
-            table.append(Mounted(fields[2], fields[3], _unescape(fields[4]), fields[5], fstype, source, options))
+            root, target = _unescape(fields[3]), _unescape(fields[4])
+            table.append(Mounted(fields[0], fields[2], root, target, fields[5], fstype, source, options))
     return table
 
 

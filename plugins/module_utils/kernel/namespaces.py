@@ -9,10 +9,11 @@ import contextlib
 import ctypes
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from .syscalls import check, libc
 
+CLONE_NEWTIME = 0x00000080
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
@@ -20,6 +21,9 @@ CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
+
+CLOCKS = ("monotonic", "boottime")
+"""Those that a time namespace moves (time_namespaces(7)). The time of day is one for the whole machine."""
 
 KINDS = {
     "mnt": CLONE_NEWNS,
@@ -82,3 +86,19 @@ def set_hostname(name: str) -> None:
 def is_own(pid: int, kind: str) -> bool:
     """Whether ``pid`` is in our own namespace of this kind."""
     return identity(pid, kind) == os.stat(f"/proc/self/ns/{kind}").st_ino
+
+
+def set_clocks(offsets: Mapping[str, int]) -> None:
+    """Move the clocks of the time namespace that our children will be in, by seconds; before the first of them."""
+    with open("/proc/self/timens_offsets", "w", encoding="ascii") as file:
+        file.write("".join(f"{clock} {offsets[clock]} 0\n" for clock in CLOCKS))
+
+
+def clocks(pid: int) -> dict[str, int]:
+    """By how many seconds the clocks of a process are moved; nothing on a kernel without time namespaces."""
+    try:
+        with open(f"/proc/{pid}/timens_offsets", encoding="ascii") as file:
+            lines = [line.split() for line in file]
+    except FileNotFoundError:
+        return {}
+    return {clock: int(seconds) for clock, seconds, _nanoseconds in lines}

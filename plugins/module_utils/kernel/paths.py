@@ -49,6 +49,11 @@ def open_directory(path: str) -> int:
     return openat2(AT_FDCWD, path, os.O_PATH | os.O_DIRECTORY, RESOLVE_NO_SYMLINKS)
 
 
+def open_host(path: str) -> int:
+    """A descriptor of a host file or directory, whatever it is; symbolic links on the way are refused."""
+    return openat2(AT_FDCWD, path, os.O_PATH, RESOLVE_NO_SYMLINKS)
+
+
 def open_in(root: int, path: str, flags: int, mode: int = 0) -> int:
     """Open ``path`` as a process chrooted to ``root`` would see it, links included."""
     return openat2(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS, mode)

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import contextlib
 
-IPV6_DEVICES = "/proc/sys/net/ipv6/conf"
+PLACE = "/proc/sys"
+IPV6_DEVICES = f"{PLACE}/net/ipv6/conf"
 
 
 def read(name: str) -> str | None:
     """A parameter's value; ``None`` when this kernel has none of that name (IPv6 is off, the device is gone)."""
     try:
-        with open(f"/proc/sys/{name}", encoding="ascii") as file:
+        with open(f"{PLACE}/{name}", encoding="ascii") as file:
             return file.read().strip()
     except FileNotFoundError:
         return None
@@ -28,8 +29,12 @@ def write(name: str, value: str) -> None:
 
     :raises OSError: ``FileNotFoundError`` when there is none of that name.
     """
-    with open(f"/proc/sys/{name}", "w", encoding="ascii") as file:
-        file.write(value)
+    path = f"{PLACE}/{name}"
+    try:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(value)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error  # that of a write names no file
 
 
 def write_where_present(name: str, value: str) -> None:

@@ -13,7 +13,8 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ...kernel import capabilities, observe, paths, process
+from ...kernel import capabilities, namespaces, observe, paths, process
+from ..devices import rules as node_rules
 from ..live import Running
 from . import covers
 
@@ -66,6 +67,13 @@ def personality(running: Running) -> Fact:
     return Fact("personality", f"{live:#x}", f"{settled:#x}", live == settled)
 
 
+def time_offset(running: Running) -> Fact:
+    """By how many seconds the clocks are moved."""
+    live = namespaces.clocks(running.pid)
+    settled = running.isolation.time_offset or dict.fromkeys(namespaces.CLOCKS, 0)
+    return Fact("time_offset", live, dict(settled), not live or live == settled)
+
+
 def masked_paths(running: Running) -> Fact:
     """The paths of those to be masked that are there and readable."""
     with paths.opened(_root(running)) as root:
@@ -78,6 +86,14 @@ def readonly_paths(running: Running) -> Fact:
     with paths.opened(_root(running)) as root:
         open_ones = covers.writable(root, running.isolation.readonly_paths)
     return _none_of("readonly_paths", open_ones, running.isolation.readonly_paths)
+
+
+def devices(running: Running) -> Fact:
+    """Whether the cgroup lets its processes open the devices that they were given and no others."""
+    rules = node_rules(running.isolation.devices)
+    expected = [str(rule) for rule in rules] if running.isolation.devices_filtered else None
+    filtered = running.isolation.devices_filtered and running.group.devices_restricted(rules)
+    return Fact("devices", expected if filtered else "not filtered", expected, filtered or expected is None)
 
 
 def _none_of(name: str, open_ones: Sequence[str], settled: Sequence[str]) -> Fact:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The isolation options of ``jail_state``: FreeBSD's switches, and the primitives beneath them.
 
-All of them are decided by a start. What a running jail has is read as what it was started with, as long as the kernel
-bears that out; where it does not, as what is wrong, which then waits for a restart.
+Most are decided by a start. What a running jail has of these is read as what it was started with, as long as the
+kernel bears that out; where it does not, as what is wrong, which then waits for a restart.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable
 
-from ...kernel import capabilities, process
+from ...kernel import capabilities, namespaces, process
 from .. import policy
 from ..live import Running
 from ..options import Option, as_it_is
-from . import observed, profiles
+from ..volumes import live as volumes
+from ..volumes import words
+from . import nodes, observed, profiles, sysctls
 from .observed import Fact
 
 _SECURELEVELS = (-1, 3)
+_SECONDS_MAX = 100 * 366 * 24 * 3600  # of a clock's offset; the kernel takes half of what 64 bits hold
 
 
 def _parse_capabilities(value: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -69,6 +72,14 @@ def _parse_securelevel(value: int) -> int:
     if not _SECURELEVELS[0] <= value <= _SECURELEVELS[1]:
         raise ValueError(f"{value} is not between {_SECURELEVELS[0]} and {_SECURELEVELS[1]}")
     return value
+
+
+def _parse_time_offset(value: Mapping[str, Any]) -> dict[str, int]:
+    found = {clock: int(value.get(clock) or 0) for clock in namespaces.CLOCKS}
+    for clock, seconds in found.items():
+        if abs(seconds) > _SECONDS_MAX:
+            raise ValueError(f"{clock}: {seconds} is out of range: the most is {_SECONDS_MAX} seconds")
+    return found
 
 
 def _read(name: str, look: Callable[[Running], Fact]) -> Callable[[Running], Any]:
@@ -136,6 +147,44 @@ OPTIONS = (
         choices=tuple(process.PERSONALITIES),
         default="linux",
         read=_read("personality", observed.personality),
+    ),
+    Option(
+        "time_offset",
+        type="dict",
+        suboptions=tuple(Option(clock, type="int") for clock in namespaces.CLOCKS),
+        default=dict.fromkeys(namespaces.CLOCKS, 0),
+        parse=_parse_time_offset,
+        read=_read("time_offset", observed.time_offset),
+    ),
+    Option(
+        "devices",
+        type="list",
+        elements="dict",
+        suboptions=nodes.SUBOPTIONS,
+        default=[],
+        parse=nodes.parse,
+        read=nodes.read,
+        write=nodes.write,
+    ),
+    Option(
+        "sysctls",
+        type="dict",
+        default={},
+        parse=sysctls.parse,
+        show=sysctls.show,
+        read=sysctls.read,
+        write=sysctls.write,
+    ),
+    Option(
+        "mounts",
+        type="list",
+        elements="dict",
+        suboptions=words.SUBOPTIONS,
+        default=[],
+        parse=words.parse,
+        show=words.show,
+        read=volumes.read,
+        write=volumes.write,
     ),
 )
 

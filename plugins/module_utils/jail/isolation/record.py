@@ -6,8 +6,24 @@ enters it later."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+
+class Node(NamedTuple):
+    """A device of the host's in a jail, besides those that every jail has.
+
+    :param name: below ``/dev``.
+    :param kind: ``b`` or ``c``.
+    :param access: ``r``, ``w`` or ``rw``.
+    """
+
+    name: str
+    kind: str
+    major: int
+    minor: int
+    access: str
+    mode: int
 
 
 class Isolation(NamedTuple):
@@ -18,6 +34,10 @@ class Isolation(NamedTuple):
     :param profile: the digest of the seccomp profile's file; empty when it is none.
     :param masked_paths: absolute paths in the jail that are covered.
     :param readonly_paths: absolute paths in the jail that are read-only, and within them those that are not.
+    :param devices: those besides the standard ones.
+    :param time_offset: seconds by which each clock of :data:`namespaces.CLOCKS` is moved; empty without a time
+        namespace.
+    :param devices_filtered: whether the cgroup lets nothing else be opened.
     """
 
     capabilities: Sequence[str]
@@ -28,3 +48,15 @@ class Isolation(NamedTuple):
     masked_paths: Sequence[str]
     readonly_paths: Sequence[str]
     writable_paths: Sequence[str]
+    devices: Sequence[Node]
+    devices_filtered: bool
+    time_offset: Mapping[str, int]
+
+
+def restored(value: Mapping[str, Any]) -> Isolation:
+    """The isolation from what :meth:`Isolation._asdict` gave, by way of JSON.
+
+    :raises KeyError: when it is of another version.
+    """
+    fields = {name: value[name] for name in Isolation._fields}
+    return Isolation(**{**fields, "devices": [Node(*node) for node in value["devices"]]})

@@ -12,7 +12,7 @@ from typing import Any
 from ...errors import JailError
 from ...kernel.seccomp import Filter, answers
 from .. import policy, syscall_policy
-from . import profiles, programs
+from . import nodes, profiles, programs
 from .record import Isolation
 
 SWITCHES = {
@@ -58,6 +58,9 @@ def settle(values: Mapping[str, Any]) -> Isolation:
         masked_paths=_changed(policy.MASKED_PATHS, values["masked_paths"]),
         readonly_paths=_changed(policy.READONLY_PATHS, values["readonly_paths"]),
         writable_paths=[] if values["securelevel"] >= _NETWORK_SECURE else list(policy.WRITABLE_PATHS),
+        devices=nodes.nodes(values["devices"], values["securelevel"]),
+        devices_filtered=True,
+        time_offset=values["time_offset"] if any(values["time_offset"].values()) else {},
     )
 
 
@@ -68,6 +71,7 @@ def check(values: Mapping[str, Any]) -> None:
     """
     _refuse_impossible(values)
     _filters(values, _capabilities(values))
+    nodes.nodes(values["devices"], values["securelevel"])
 
 
 def _refuse_impossible(values: Mapping[str, Any]) -> None:
