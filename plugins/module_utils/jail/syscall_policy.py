@@ -50,9 +50,12 @@ vfork wait4 waitid
 _EVENTS = """
 alarm clock_getres clock_gettime clock_nanosleep epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait
 epoll_pwait2 epoll_wait epoll_wait_old eventfd eventfd2 getitimer gettimeofday io_cancel io_destroy io_getevents
-io_pgetevents io_setup io_submit nanosleep poll ppoll pselect6 select setitimer time timer_create timer_delete
+io_pgetevents io_submit nanosleep poll ppoll pselect6 select setitimer time timer_create timer_delete
 timer_getoverrun timer_gettime timer_settime timerfd_create timerfd_gettime timerfd_settime
 """
+_NUMBERED = "io_setup"
+"""Contexts of asynchronous input and output: the whole machine has one number of them (fs.aio-max-nr), and who comes
+first takes all. Who asks for one goes on without."""
 _COMMUNICATION = """
 accept accept4 bind connect getpeername getsockname getsockopt listen mq_getsetattr mq_notify mq_open mq_timedreceive
 mq_timedsend mq_unlink recvfrom recvmmsg recvmsg sendmmsg sendmsg sendto setsockopt shutdown socket socketpair
@@ -91,11 +94,11 @@ def allowlist(opened: Collection[str] = ()) -> Filter:
     """The calls that a jail may make. What the kernel has and we refuse says EPERM; what nobody knows yet says
     ENOSYS, so that programs fall back. So does ``clone3``, whose flags lie in memory, where no filter sees them, and
     so do personalities that are not listed: what meets none of a call's conditions gets the default. System V IPC is
-    not there either, as in a jail of FreeBSD's, unless it is opened.
+    not there either, as in a jail of FreeBSD's, unless it is opened, nor is what the whole machine has a number of.
     """
     more = [calls for switch, calls in _OPENED_BY.items() if switch in opened]
     names = " ".join((_FILES, _MEMORY, _PROCESSES, _EVENTS, _COMMUNICATION, *more)).split()
-    missing = ["clone3", *(name for name in _SYSTEM_V.split() if name not in names)]
+    missing = ["clone3", _NUMBERED, *(name for name in _SYSTEM_V.split() if name not in names)]
     rules = [Rule(name, ALLOW) for name in names]
     rules += [Rule("personality", ALLOW, (Argument(0, "==", value),)) for value in _PERSONALITIES]
     rules += [Rule(name, answer(errno.ENOSYS)) for name in missing]
