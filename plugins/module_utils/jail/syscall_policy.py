@@ -76,6 +76,7 @@ _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _SOCK_PACKET, _TYPE_MASK = 10, 0xF
 _FAMILIES = (_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK)
 _LAST_FAMILY = 64  # above every AF_MAX so far
+_SOL_IPV6, _IPV6_FREEBIND = 41, 78
 _NAMESPACE_FLAGS = tuple(namespaces.KINDS.values())
 
 
@@ -111,6 +112,12 @@ def refusals(opened: Collection[str] = ()) -> Filter:
     rules = [Rule("clone", refused, (Argument(0, "masked==", flag, flag),)) for flag in _NAMESPACE_FLAGS]
     for request in (_TIOCSTI, _TIOCLINUX, _TIOCSETD, _FIFREEZE, _FITHAW):
         rules.append(Rule("ioctl", refused, (Argument(1, "masked==", _LOW_32_BITS, request),)))
+    # With it every program sends from any IPv6 address that it likes (of IPv4 the kernel checks the source).
+    any_source = (
+        Argument(1, "masked==", _LOW_32_BITS, _SOL_IPV6),
+        Argument(2, "masked==", _LOW_32_BITS, _IPV6_FREEBIND),
+    )
+    rules.append(Rule("setsockopt", answer(errno.ENOPROTOOPT), any_source))
     # The core limit stays at 1, which alone stops a core_pattern pipe; who sets another is told that it is done.
     setting = Argument(2, "!=", 0)
     rules.append(Rule("setrlimit", answer(0), (Argument(0, "masked==", _LOW_32_BITS, resource.RLIMIT_CORE),)))

@@ -128,7 +128,33 @@ static socklen_t parse(const char *text, int port, struct sockaddr_storage *addr
     return sizeof *four;
 }
 
-/* Send a datagram from address word[0] to word[1], port word[2], with no more than a bind to any address. */
+static long send_from(int end, const struct sockaddr_storage *from, const struct sockaddr_storage *to, socklen_t size)
+{
+    char room[CMSG_SPACE(sizeof(struct in6_pktinfo))] = {0};
+    struct iovec data = {"spoofed", 7};
+    struct msghdr message = {.msg_name = (void *)to,
+                             .msg_namelen = size,
+                             .msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = room,
+                             .msg_controllen = sizeof room};
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+
+    if (from->ss_family == AF_INET6) {
+        struct in6_pktinfo info = {.ipi6_addr = ((const struct sockaddr_in6 *)from)->sin6_addr};
+        head->cmsg_level = SOL_IPV6, head->cmsg_type = IPV6_PKTINFO, head->cmsg_len = CMSG_LEN(sizeof info);
+        memcpy(CMSG_DATA(head), &info, sizeof info);
+    } else {
+        struct in_pktinfo info = {.ipi_spec_dst = ((const struct sockaddr_in *)from)->sin_addr};
+        head->cmsg_level = SOL_IP, head->cmsg_type = IP_PKTINFO, head->cmsg_len = CMSG_LEN(sizeof info);
+        memcpy(CMSG_DATA(head), &info, sizeof info);
+        message.msg_controllen = CMSG_SPACE(sizeof info);
+    }
+    return sendmsg(end, &message, 0);
+}
+
+/* Send a datagram from address word[0] to word[1], port word[2], with a socket that anybody may have. The address is said
+ * by a bind to one that need not be there, for all packets, or for this one: word[3] is bind, sticky or packet. */
 static long spoof(char **word)
 {
     struct sockaddr_storage from, to;
@@ -136,13 +162,21 @@ static long spoof(char **word)
     socklen_t size = parse(word[0], 0, &from);
     int end = socket(from.ss_family, SOCK_DGRAM, 0);
 
-    if (from.ss_family == AF_INET6)
-        setsockopt(end, SOL_IPV6, IPV6_FREEBIND, &on, sizeof on);
-    else
-        setsockopt(end, SOL_IP, IP_FREEBIND, &on, sizeof on);
-    if (bind(end, (void *)&from, size) < 0)
-        return -1;
-    size = parse(word[1], atoi(word[2]), &to);
+    parse(word[1], atoi(word[2]), &to);
+    if (!strcmp(word[3], "packet"))
+        return send_from(end, &from, &to, size);
+    if (!strcmp(word[3], "bind")) {
+        if (from.ss_family == AF_INET6)
+            setsockopt(end, SOL_IPV6, IPV6_FREEBIND, &on, sizeof on);
+        else
+            setsockopt(end, SOL_IP, IP_FREEBIND, &on, sizeof on);
+        if (bind(end, (void *)&from, size) < 0)
+            return -1;
+    } else {
+        struct in6_pktinfo info = {.ipi6_addr = ((struct sockaddr_in6 *)&from)->sin6_addr};
+        if (setsockopt(end, SOL_IPV6, IPV6_PKTINFO, &info, sizeof info) < 0)
+            return -1;
+    }
     return sendto(end, "spoofed", 7, 0, (void *)&to, size);
 }
 
