@@ -7,6 +7,8 @@
  */
 #include "attack.h"
 #include <arpa/inet.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <sys/socket.h>
@@ -194,6 +196,20 @@ static long reach(char **word)
     return connect(end, (void *)&to, size);
 }
 
+/* Send the bytes word[1], in hexadecimal digits, as they are by the device word[0]. */
+static long send_frame(char **word)
+{
+    unsigned char frame[2048];
+    unsigned size = strlen(word[1]) / 2;
+    struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = if_nametoindex(word[0]), .sll_halen = 6};
+    int end = socket(AF_PACKET, SOCK_RAW, 0);
+
+    for (unsigned i = 0; i < size && i < sizeof frame; i++)
+        sscanf(word[1] + 2 * i, "%2hhx", &frame[i]);
+    memcpy(to.sll_addr, frame, 6);
+    return end < 0 ? end : sendto(end, frame, size, 0, (void *)&to, sizeof to);
+}
+
 const struct attack sockets[] = {
     {"families", families},
     {"families32", families_32},
@@ -204,5 +220,6 @@ const struct attack sockets[] = {
     {"abstract", abstract},
     {"spoof", spoof},
     {"reach", reach},
+    {"frame", send_frame},
     {NULL, NULL},
 };
