@@ -18,7 +18,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
@@ -439,12 +439,12 @@ class OciRuntime(Contender):
             "hostname": "bench",
             "mounts": [
                 _oci_mount("/proc", "proc", "nosuid", "noexec", "nodev"),
-                _oci_mount("/dev", "tmpfs", "nosuid", "strictatime", "mode=755", f"size={policy.DEV_BYTES}"),
+                _oci_mount("/dev", "tmpfs", "nosuid", "strictatime", "mode=755", *_limits(policy.DEV_LIMITS)),
                 _oci_mount("/dev/pts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "gid=5"),
-                _oci_mount("/dev/shm", "tmpfs", "nosuid", "nodev", "mode=1777", f"size={policy.SHM_BYTES}"),
+                _oci_mount("/dev/shm", "tmpfs", "nosuid", "nodev", "mode=1777", *_limits(policy.SHM_LIMITS)),
                 _oci_mount("/dev/mqueue", "mqueue", "nosuid", "noexec", "nodev"),
                 _oci_mount("/sys", "sysfs", "nosuid", "noexec", "nodev", "ro"),
-                _oci_mount("/run", "tmpfs", "nosuid", "nodev", "mode=755", f"size={policy.RUN_BYTES}"),
+                _oci_mount("/run", "tmpfs", "nosuid", "nodev", "mode=755", *_limits(policy.RUN_LIMITS)),
             ],
             "linux": {
                 "namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "cgroup", "user")],
@@ -466,6 +466,10 @@ class OciRuntime(Contender):
 
 def _oci_mount(destination: str, fstype: str, *options: str) -> dict[str, Any]:
     return {"destination": destination, "type": fstype, "source": fstype, "options": list(options)}
+
+
+def _limits(limits: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in limits.items()]
 
 
 def _user_namespace(first: int) -> int:

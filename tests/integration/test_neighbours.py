@@ -11,8 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import ids, live
-from ansible_collections.cellblock.jails.tests.integration.conftest import make_boxes
 from ansible_collections.cellblock.jails.tests.integration.support import sandbox
+from ansible_collections.cellblock.jails.tests.integration.support.boxes import make_boxes
 from ansible_collections.cellblock.jails.tests.integration.support.calls import (
     actions,
     attempt,

@@ -71,7 +71,7 @@ def furnish(root: int, tree: Tree) -> None:
     _devices(devices)
     _mount(root, "/proc", mounts.create("proc", {}, NOSUID | NODEV | NOEXEC))
     _mount(root, "/sys", mounts.create("sysfs", {}, NOSUID | NODEV | NOEXEC | RDONLY))
-    run = _mount(root, "/run", mounts.create("tmpfs", {"mode": "0755", "size": str(policy.RUN_BYTES)}, NOSUID | NODEV))
+    run = _mount(root, "/run", mounts.create("tmpfs", {"mode": "0755", **policy.RUN_LIMITS}, NOSUID | NODEV))
     os.mkdir("lock", dir_fd=run)  # Debian's programs expect it
     os.chmod("lock", 0o1777, dir_fd=run)
     if tree.tools is not None:
@@ -96,6 +96,6 @@ def _mount(root: int, path: str, mount: int) -> int:
 def _devices(devices: int) -> None:
     terminals = {"mode": "0620", "gid": "5", "ptmxmode": "0666", "max": str(policy.PTYS_MAX)}
     mounts.attach(mounts.create("devpts", terminals, NOSUID | NOEXEC), devices, "pts")
-    shared = {"mode": "1777", "size": str(policy.SHM_BYTES)}
-    mounts.attach(mounts.create("tmpfs", shared, NOSUID | NODEV), devices, "shm")
+    shared = mounts.create("tmpfs", {"mode": "1777", **policy.SHM_LIMITS}, NOSUID | NODEV)
+    mounts.attach(shared, devices, "shm")
     mounts.attach(mounts.create("mqueue", {}, NOSUID | NODEV | NOEXEC), devices, "mqueue")

@@ -29,7 +29,7 @@ def create(owner: int, more: Sequence[Node] = ()) -> int:
     The nodes are made here and not bound from the host's /dev, so nothing that lies there can be taken for one of
     them.
     """
-    options = {"mode": "0755", "size": str(policy.DEV_BYTES), "uid": str(owner), "gid": str(owner)}
+    options = {"mode": "0755", **policy.DEV_LIMITS, "uid": str(owner), "gid": str(owner)}
     devices = mounts.create("tmpfs", options, NOSUID | NOEXEC)
     mask = os.umask(0)
     try:

@@ -235,10 +235,14 @@ def _prepare(layer: int, userns: int | None, attributes: int) -> None:
 def _leave_host(plan: Plan, prepared: Confinement, theirs: Channel, ours: Channel) -> None:
     """The first child: out of the namespaces, fork pid 1, end."""
     ours.close()
-    process.die_with_parent()
     with _reported(theirs):
-        process.hide_memory()
         confinement.reset_oom_score()
+        if plan.first_id is not None:
+            # What the kernel counts for each user (inotify instances, message queues, pending signals: ucounts) it
+            # counts for the maker of a user namespace too. That must not be the host's root, who makes them all.
+            process.act_as(plan.first_id)
+        process.die_with_parent()
+        process.hide_memory()
         _take(plan.streams)
         process.close_all_but([0, 1, 2, theirs.fileno()])
         kinds = dict(namespaces.KINDS)

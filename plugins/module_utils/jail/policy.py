@@ -69,9 +69,10 @@ USER_NAMESPACES_MAX = 0
 """``user.max_user_namespaces`` inside the jail's user namespace (namespaces(7))."""
 
 PTYS_MAX = 1024
-SHM_BYTES = 64 << 20
-RUN_BYTES = 64 << 20
-DEV_BYTES = 1 << 20
+SHM_LIMITS = {"size": str(64 << 20), "nr_inodes": "16384"}
+RUN_LIMITS = {"size": str(64 << 20), "nr_inodes": "16384"}
+DEV_LIMITS = {"size": str(1 << 20), "nr_inodes": "1024"}
+"""Of each tmpfs (tmpfs(5)). Without a number of inodes there is half of what fits into the host's memory."""
 
 INIT = "/sbin/init"
 USERNS = "auto"

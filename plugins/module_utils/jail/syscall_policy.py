@@ -50,9 +50,12 @@ vfork wait4 waitid
 _EVENTS = """
 alarm clock_getres clock_gettime clock_nanosleep epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait
 epoll_pwait2 epoll_wait epoll_wait_old eventfd eventfd2 getitimer gettimeofday io_cancel io_destroy io_getevents
-io_pgetevents io_setup io_submit nanosleep poll ppoll pselect6 select setitimer time timer_create timer_delete
+io_pgetevents io_submit nanosleep poll ppoll pselect6 select setitimer time timer_create timer_delete
 timer_getoverrun timer_gettime timer_settime timerfd_create timerfd_gettime timerfd_settime
 """
+_NUMBERED = "io_setup"
+"""Contexts of asynchronous input and output: the whole machine has one number of them (fs.aio-max-nr), and who comes
+first takes all. Who asks for one goes on without."""
 _COMMUNICATION = """
 accept accept4 bind connect getpeername getsockname getsockopt listen mq_getsetattr mq_notify mq_open mq_timedreceive
 mq_timedsend mq_unlink recvfrom recvmmsg recvmsg sendmmsg sendmsg sendto setsockopt shutdown socket socketpair
@@ -73,6 +76,7 @@ _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _SOCK_PACKET, _TYPE_MASK = 10, 0xF
 _FAMILIES = (_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK)
 _LAST_FAMILY = 64  # above every AF_MAX so far
+_SOL_IPV6, _IPV6_FREEBIND = 41, 78
 _NAMESPACE_FLAGS = tuple(namespaces.KINDS.values())
 
 
@@ -91,11 +95,11 @@ def allowlist(opened: Collection[str] = ()) -> Filter:
     """The calls that a jail may make. What the kernel has and we refuse says EPERM; what nobody knows yet says
     ENOSYS, so that programs fall back. So does ``clone3``, whose flags lie in memory, where no filter sees them, and
     so do personalities that are not listed: what meets none of a call's conditions gets the default. System V IPC is
-    not there either, as in a jail of FreeBSD's, unless it is opened.
+    not there either, as in a jail of FreeBSD's, unless it is opened, nor is what the whole machine has a number of.
     """
     more = [calls for switch, calls in _OPENED_BY.items() if switch in opened]
     names = " ".join((_FILES, _MEMORY, _PROCESSES, _EVENTS, _COMMUNICATION, *more)).split()
-    missing = ["clone3", *(name for name in _SYSTEM_V.split() if name not in names)]
+    missing = ["clone3", _NUMBERED, *(name for name in _SYSTEM_V.split() if name not in names)]
     rules = [Rule(name, ALLOW) for name in names]
     rules += [Rule("personality", ALLOW, (Argument(0, "==", value),)) for value in _PERSONALITIES]
     rules += [Rule(name, answer(errno.ENOSYS)) for name in missing]
@@ -110,6 +114,12 @@ def refusals(opened: Collection[str] = ()) -> Filter:
     subvolumes = tuple(each.number for each in btrfs.UNPRIVILEGED)
     for request in (_TIOCSTI, _TIOCLINUX, _TIOCSETD, _FIFREEZE, _FITHAW, *subvolumes):
         rules.append(Rule("ioctl", refused, (Argument(1, "masked==", _LOW_32_BITS, request),)))
+    # With it every program sends from any IPv6 address that it likes (of IPv4 the kernel checks the source).
+    any_source = (
+        Argument(1, "masked==", _LOW_32_BITS, _SOL_IPV6),
+        Argument(2, "masked==", _LOW_32_BITS, _IPV6_FREEBIND),
+    )
+    rules.append(Rule("setsockopt", answer(errno.ENOPROTOOPT), any_source))
     # The core limit stays at 1, which alone stops a core_pattern pipe; who sets another is told that it is done.
     setting = Argument(2, "!=", 0)
     rules.append(Rule("setrlimit", answer(0), (Argument(0, "masked==", _LOW_32_BITS, resource.RLIMIT_CORE),)))

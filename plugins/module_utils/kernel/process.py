@@ -17,11 +17,13 @@ from .syscalls import check, libc, prctl, syscall
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
+_PR_SET_SECUREBITS = 28
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 PERSONALITIES = {"linux": 0x0, "linux32": 0x8}
 """Execution domains (``PER_*`` of ``linux/personality.h``); with ``linux32`` uname(2) names the 32-bit machine."""
 _LIBRARY_SIGNALS = (32, 33)  # the C library keeps these to itself (signal(7)), and hands on that they are ignored
+_NO_SETUID_FIXUP = 1 << 2  # SECBIT_NO_SETUID_FIXUP of linux/securebits.h
 _SIGACTION_BYTES, _SIGSET_BYTES = 32, 8  # struct sigaction and sigset_t of the kernel; all zero is SIG_DFL
 
 
@@ -87,6 +89,16 @@ def die_with_parent() -> None:
 def adopt_orphans(adopt: bool) -> None:
     """Become, or cease to be, the parent of orphaned descendants (PR_SET_CHILD_SUBREAPER)."""
     prctl(_PR_SET_CHILD_SUBREAPER, int(adopt))
+
+
+def act_as(user: int) -> None:
+    """Take an effective user id and keep all capabilities (capabilities(7), "The securebits flags").
+
+    For a process that is about to make a user namespace, which gives it the usual flags back. The kernel forgets
+    PR_SET_PDEATHSIG over it.
+    """
+    prctl(_PR_SET_SECUREBITS, _NO_SETUID_FIXUP)
+    os.setresuid(-1, user, -1)
 
 
 def hide_memory() -> None:

@@ -1,0 +1,81 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Attack programs, and jails that have them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.cellblock.jails.tests.breakout.support import cells, programs
+from ansible_collections.cellblock.jails.tests.breakout.support.cells import Cell
+from ansible_collections.cellblock.jails.tests.breakout.support.outside import Chroot
+from ansible_collections.cellblock.jails.tests.breakout.support.programs import Programs
+from ansible_collections.cellblock.jails.tests.integration.support import evidence
+from ansible_collections.cellblock.jails.tests.integration.support.boxes import fresh_name
+from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _in_the_sandbox(sandboxed: None) -> None:
+    """Before the first test."""
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    """The attack programs."""
+    try:
+        return programs.compiled(tmp_path_factory.mktemp("programs"))
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def cell(compiled: Programs) -> Iterator[Cell]:
+    """A running default jail with the attack programs, for the tests of one file."""
+    name = fresh_name()
+    try:
+        yield cells.made(name, compiled)
+    finally:
+        attempt("jail_state", name=[name], state="absent")
+
+
+@pytest.fixture(scope="module")
+def neighbour(compiled: Programs) -> Iterator[Cell]:
+    """Another one."""
+    name = fresh_name()
+    try:
+        yield cells.made(name, compiled)
+    finally:
+        attempt("jail_state", name=[name], state="absent")
+
+
+@pytest.fixture(scope="session")
+def chroot(compiled: Programs, tmp_path_factory: pytest.TempPathFactory) -> Chroot:
+    """A plain chroot, for controls."""
+    return Chroot(tmp_path_factory.mktemp("chroot"), compiled.attack)
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Iterator[Path]:
+    """A file of the host that every attack is after; it has to stay as it is."""
+    file = tmp_path / "canary"
+    file.write_text("the host's\n", encoding="ascii")
+    before = evidence.files(str(tmp_path))[str(file)]
+    yield file
+    assert evidence.files(str(tmp_path))[str(file)] == before
+
+
+@pytest.fixture
+def victim() -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the host."""
+    process = subprocess.Popen(["sleep", "1000"])
+    yield process
+    alive = process.poll() is None
+    process.kill()
+    process.wait()
+    assert alive

@@ -1,0 +1,47 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Default jails of busybox with the attack programs."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from typing import Any
+
+from ansible_collections.cellblock.jails.plugins.module_utils import layout
+from ansible_collections.cellblock.jails.tests.integration.support.calls import jail, module
+
+from .programs import Programs
+
+
+class Cell:
+    """One of them, running."""
+
+    def __init__(self, name: str, programs: Programs) -> None:
+        self.name = name
+        self.programs = programs
+
+    def run(self, *words: str) -> str:
+        """What the attack says there, as its root; ``SIGSYS`` when a filter has killed it."""
+        done = jail("exec", self.name, "--", self.programs.attack, *words)
+        if done.returncode == 128 + signal.SIGSYS:
+            return "SIGSYS"
+        assert done.returncode == 0, done
+        return done.stdout.decode().strip()
+
+    def begin(self, *words: str, **streams: Any) -> subprocess.Popen[bytes]:
+        """Begin an attack that goes on."""
+        return subprocess.Popen([layout.COMMAND, "exec", self.name, "--", self.programs.attack, *words], **streams)
+
+    def restart(self, **options: Any) -> None:
+        """Let it be as new, with other options of ``jail_state`` if need be."""
+        module("jail_state", name=[self.name], state="restarted", **options)
+
+
+def made(name: str, programs: Programs, **options: Any) -> Cell:
+    """Make and start one."""
+    binaries = ["busybox", *programs.all()]
+    module("jail_rootfs", name=name, method="skeleton", binaries=binaries, trust_group="breakout")
+    module("jail_state", name=[name], **{"command": ["sleep", "100000"], **options}, state="started")
+    return Cell(name, programs)
