@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ... import sizes
 from ...kernel import mounts
-from ..limits import parse_size, show_size
 from ..options import Option
 
 BIND, TMPFS, OVERLAY = "bind", "tmpfs", "overlay"
@@ -73,7 +73,7 @@ def show(value: Any) -> Any:
 
 def _shown(volume: Volume) -> dict[str, Any]:
     said = {key: item for key, item in volume.items() if item not in (None, [])}
-    return {**said, "size": show_size(volume["size"])} if "size" in said else said
+    return {**said, "size": sizes.show(volume["size"])} if "size" in said else said
 
 
 def sources(volume: Volume) -> list[str]:
@@ -107,7 +107,7 @@ def _one(said: Mapping[str, Any]) -> dict[str, Any]:
         "nodev": bool(given.get("nodev", True)),
         "noexec": bool(given.get("noexec", False)),
         "idmapped": bool(given.get("idmapped", kind != TMPFS)),
-        "size": parse_size(given.get("size", _TMPFS_BYTES)) if kind == TMPFS else None,
+        "size": sizes.parse(given.get("size", _TMPFS_BYTES)) if kind == TMPFS else None,
         "mode": _mode(target, str(given.get("mode", "0755"))) if kind == TMPFS else None,
     }
     _check_whole(volume)
