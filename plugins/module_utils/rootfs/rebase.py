@@ -22,7 +22,7 @@ from typing import NamedTuple
 from .. import layout
 from ..errors import JailError
 from ..kernel import inodeflags, paths
-from . import keep, lowers, records, staging, storage, templates
+from . import bounds, keep, lowers, records, staging, storage, templates
 from .rebase_steps import COPIED, DROPPED, Comparison, Step
 from .rebase_upper import Upper
 from .trees import Tree
@@ -30,6 +30,7 @@ from .trees import Tree
 _KIND = "overlay"
 _BLOCK = 512  # of st_blocks, stat(2)
 _NOTE, _UPPER, _WORK = "storage.json", "upper", "work"
+_FORMER = "former"
 
 
 class Tally(NamedTuple):
@@ -112,6 +113,7 @@ def move(name: str, template: str, pair: lowers.Lowers) -> Tally:
         with staging.replaced_whole(layout.STORAGE, name, f"it cannot be moved onto template {template}") as made:
             tally = _fill(folder, made, pair)
             records.write(made, record._replace(template=template))
+            bounds.bind_new(made, bounds.holding(folder))
         return tally
 
 
@@ -119,16 +121,30 @@ def _fill(folder: str, made: str, pair: lowers.Lowers) -> Tally:
     """Make the new storage in the directory ``made``."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     with paths.opened(os.open(folder, flags)) as old, paths.opened(os.open(made, flags)) as new:
-        inodeflags.inherit_project(old, new)
+        place = _make_room(made, new) if os.listdir(new) else _begin(folder, old, new)
         for name in (_WORK, _UPPER):
             os.mkdir(name, 0o700, dir_fd=new)
-        for name in os.listdir(old):
-            if name not in (_NOTE, _UPPER, _WORK):
-                _carry_over(old, name, new)
-    place = os.path.join(folder, _UPPER)
-    with Tree(place) as upper, Tree(os.path.join(made, _UPPER)) as fresh:
-        builder = Upper(upper, pair.old, fresh)
-        return _tally(_taken(builder, Comparison(upper, pair, _kept(place, pair)).steps()))
+        with Tree(place) as upper, Tree(os.path.join(made, _UPPER)) as fresh:
+            builder = Upper(upper, pair.old, fresh)
+            tally = _tally(_taken(builder, Comparison(upper, pair, _kept(place, pair)).steps()))
+        paths.remove_tree(new, _FORMER)
+        return tally
+
+
+def _begin(folder: str, old: int, new: int) -> str:
+    """Let the new storage be to its file system what the old one is; where the old upper directory is."""
+    inodeflags.inherit_project(old, new)
+    for name in os.listdir(old):
+        if name not in (_NOTE, _UPPER, _WORK):
+            _carry_over(old, name, new)
+    return os.path.join(folder, _UPPER)
+
+
+def _make_room(made: str, new: int) -> str:
+    """The same for a new storage that is a snapshot of the old one; where its own copy of the upper directory is."""
+    os.rename(_UPPER, _FORMER, src_dir_fd=new, dst_dir_fd=new)
+    paths.remove_tree(new, _WORK)
+    return os.path.join(made, _FORMER)
 
 
 def _carry_over(old: int, name: str, new: int) -> None:

@@ -15,6 +15,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from typing import Callable
 
 from .. import files
 from ..errors import JailError
@@ -45,7 +46,8 @@ def made_whole(parent: str, name: str, purpose: str) -> Iterator[str]:
     :param purpose: how an error begins: "template x cannot be built".
     :raises JailError: for every :class:`OSError` of the block, naming the file system where one was full.
     """
-    with _half_made(parent, name, purpose) as (folder, temporary):
+    with _half_made(parent, name, purpose, lambda folder, entry: volumes.make(folder, entry, 0o700)) as made:
+        folder, temporary = made
         yield os.path.join(parent, temporary)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         os.fsync(folder)
@@ -54,8 +56,10 @@ def made_whole(parent: str, name: str, purpose: str) -> Iterator[str]:
 @contextlib.contextmanager
 def replaced_whole(parent: str, name: str, purpose: str) -> Iterator[str]:
     """Like :func:`made_whole`, for a directory that is there: the end of the block puts the new one in its place and
-    removes the old one. Whoever looks finds the one or the other; the new one is on disk by then."""
-    with _half_made(parent, name, purpose) as (folder, temporary):
+    removes the old one. Whoever looks finds the one or the other; the new one is on disk by then. It is not empty but a
+    copy where the old one is a subvolume (:func:`volumes.make_successor`)."""
+    with _half_made(parent, name, purpose, lambda folder, entry: volumes.make_successor(folder, entry, name)) as made:
+        folder, temporary = made
         yield os.path.join(parent, temporary)
         sync_filesystem(os.path.join(parent, temporary))
         paths.exchange(folder, temporary, name)
@@ -77,19 +81,28 @@ def is_half_done(parent: str, name: str) -> bool:
 
 
 @contextlib.contextmanager
-def _half_made(parent: str, name: str, purpose: str) -> Iterator[tuple[int, str]]:
-    """A new empty directory under the name for half made ones: a descriptor of its parent, and that name."""
+def _half_made(parent: str, name: str, purpose: str, make: Callable[[int, str], None]) -> Iterator[tuple[int, str]]:
+    """A new directory under the name for half made ones: a descriptor of its parent, and that name."""
     with _blamed(purpose), _opened(parent) as folder:
         temporary = _NEW + name
-        volumes.remove(folder, temporary)
-        volumes.make(folder, temporary, 0o700)
+        _discard(folder, temporary)
+        make(folder, temporary)
         try:
             with _blamed(purpose):  # here, while the disk is still full
                 yield folder, temporary
         except BaseException:
             with contextlib.suppress(OSError):  # what cannot be cleared now is reported by the next attempt
-                volumes.remove(folder, temporary)
+                _discard(folder, temporary)
             raise
+
+
+def _discard(folder: int, entry: str) -> None:
+    """Remove what is half made or half removed. What was to take the place of one that is there has its limits with it
+    in common: they stay."""
+    if entry.startswith(_NEW) and entry[len(_NEW) :] in os.listdir(folder):
+        paths.remove_tree(folder, entry)
+    else:
+        volumes.remove(folder, entry)
 
 
 @contextlib.contextmanager
@@ -144,7 +157,7 @@ def sweep(parent: str, lock: str) -> list[str]:
                 name = entry[len(_NEW) :]
                 with files.locked_if_free(lock + name) as free:
                     if free:
-                        volumes.remove(folder, entry)
+                        _discard(folder, entry)
                         swept.append(name)
     return swept
 
