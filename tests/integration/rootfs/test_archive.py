@@ -25,7 +25,7 @@ from ansible_collections.cellblock.jails.plugins.module_utils.jail import build
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import mounts, process
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import checksums, hosttools, recipes, templates
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.methods import archive
-from ansible_collections.cellblock.jails.tests.integration.support import web
+from ansible_collections.cellblock.jails.tests.integration.support import faults, web
 from ansible_collections.cellblock.jails.tests.integration.support.layer import SmallDisk, dot_names, log_lines
 from ansible_collections.cellblock.jails.tests.integration.support.processes import (
     in_another_process,
@@ -365,6 +365,18 @@ def test_killed_at_any_moment_the_next_build_converges(tree: Path) -> None:
         assert nothing_left()
     assert hits > 3
     assert (built(path) / "etc/motd").read_text() == "hello\n"
+
+
+def test_killed_at_every_step_the_next_build_converges(tree: Path) -> None:
+    recipe = recipe_for(pack(tree, "--gzip"))
+    key = recipes.key(recipe)
+
+    def finish() -> None:
+        assert templates.ensure(recipe, build.confine) == key
+        assert (Path(templates.tree(key)) / "etc/motd").read_text() == "hello\n"
+        templates.remove(key)
+
+    faults.survives_every_kill(lambda: templates.ensure(recipe, build.confine), finish)
 
 
 def test_a_killed_build_takes_its_programs_along(host: Path) -> None:

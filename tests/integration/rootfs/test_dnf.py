@@ -22,7 +22,7 @@ from ansible_collections.cellblock.jails.plugins.module_utils.kernel import path
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import buildlog, hosttools, recipes, templates
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.builder import Job
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.methods.confinedrpm import Rpm
-from ansible_collections.cellblock.jails.tests.integration.support import rpms, web
+from ansible_collections.cellblock.jails.tests.integration.support import faults, rpms, web
 from ansible_collections.cellblock.jails.tests.integration.support.layer import log_lines, never
 from ansible_collections.cellblock.jails.tests.integration.support.processes import (
     kill_at_random,
@@ -90,6 +90,19 @@ def test_a_system_of_signed_packages(host: Path, world: World) -> None:
     assert world.canary.read_text() == CANARY
     assert not [name for name in os.listdir(tree) if name.startswith(".")]
     assert sorted(os.listdir(tree.parent)) == ["root", "template.json"]
+
+
+def test_killed_at_every_step_the_next_build_converges(host: Path, world: World) -> None:
+    with web.serving(web.files(repository(host / "repo", world, world.good))) as url:
+        recipe = wish(url, world.good.public)
+        key = recipes.key(recipe)
+
+        def finish() -> None:
+            assert templates.ensure(recipe, build.confine) == key
+            assert os.path.exists(f"{templates.tree(key)}/bin/tool")
+            templates.remove(key)
+
+        faults.survives_every_kill(lambda: templates.ensure(recipe, build.confine), finish, faults.SLOW_STRIDE)
 
 
 def holds_what_its_packages_say(tree: Path) -> None:
