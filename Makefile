@@ -9,8 +9,10 @@ WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 HOST_PACKAGES := python3-venv debootstrap nftables busybox-static python3-pyroute2 libseccomp2 openssh-client
 # shellcheck is for ansible-test; the others are measured against, or build what attacks from inside a jail.
 TEST_PACKAGES := \
+	acl \
 	btrfs-progs \
 	bubblewrap \
+	bzip2 \
 	createrepo-c \
 	dnf \
 	gcc \
@@ -23,7 +25,9 @@ TEST_PACKAGES := \
 	runc \
 	shellcheck \
 	strace \
-	xfsprogs
+	xfsprogs \
+	xz-utils \
+	zstd
 
 # The targets below change one host and share one virtual environment: never two at a time.
 .NOTPARALLEL:

@@ -51,7 +51,8 @@ options:
       - Of an archive is left out what it has in C(/dev), C(/proc), C(/sys) and C(/run), where a jail finds mounts;
         device nodes elsewhere, which no jail could open (the log names them); and owner and mode of the root directory
         itself. Host name, machine-id and SSH host keys are no part of any template. Everything else is as it was
-        archived, with owners by number (0 to 65535), extended attributes, capabilities, ACLs, hard links and holes.
+        archived, with owners by number (0 to 65535), extended attributes of users (but the marks of overlayfs),
+        capabilities, ACLs, hard links and holes.
         An archive of which that cannot be said is refused, so is one that is damaged or not whole.
       - An archive may unpack to a quarter of what is free below C(/var/lib/jails), in bytes and in files, and a
         compressed one of more than 1 GiB to 100 times its size; to raise that, free some space, or decompress it

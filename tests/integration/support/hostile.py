@@ -113,9 +113,13 @@ def run(case: Case, name: str) -> None:
         path.write_bytes(_pack(case, canary))
         assert case.effect(extract_naively(path, place / "naive"), canary), "the control does no harm"
         canary.put()
-        before = canary.state(), _host()
+        before = {**canary.state(), **_host()}
         _try(case, name, path)
-        assert (canary.state(), _host()) == before
+        after = {**canary.state(), **_host()}
+        changed = {
+            key: (before.get(key), after.get(key)) for key in {*before, *after} if before.get(key) != after.get(key)
+        }
+        assert not changed, changed
         assert not _loops(place)
 
 
@@ -132,7 +136,8 @@ def _pack(case: Case, canary: Canary) -> bytes:
 def _try(case: Case, name: str, path: Path) -> None:
     result = attempt("jail_rootfs", name=name, method="archive", path=str(path))
     message = str(result.get("msg", ""))
-    assert not _CONTROL.search(message + Path(layout.BUILD_LOG).read_text(errors="replace").replace("\n", ""))
+    said = message + Path(layout.BUILD_LOG).read_text(errors="replace").replace("\n", "")
+    assert not _CONTROL.search(said), "a terminal would obey the log or the message"
     if case.refused is not None:
         assert re.search(case.refused, message), message or "it was built"
         assert message.startswith(f"{name}: ")
@@ -140,7 +145,8 @@ def _try(case: Case, name: str, path: Path) -> None:
         assert not result.get("failed"), message
         module("jail_net", name=name, dns=["192.0.2.1"])
         module("jail_state", name=[name], command=["/bin/sleep", "1000"], state="started")
-        assert inside(name, "/bin/cat", "/etc/resolv.conf") == "nameserver 192.0.2.1\n"
+        shown = inside(name, "/bin/cat", "/etc/resolv.conf")
+        assert shown == "nameserver 192.0.2.1\n", shown
         stored = storage.describe(name)
         assert stored is not None
         case.look(name, Path(templates.tree(stored.template)))
@@ -148,8 +154,9 @@ def _try(case: Case, name: str, path: Path) -> None:
     for key in templates.names():
         if key.startswith("archive-"):
             templates.remove(key)
-    assert not [entry for folder in (layout.TEMPLATES, layout.STORAGE) for entry in _entries(folder)]
-    assert name not in sandbox.groups()
+    left = [entry for folder in (layout.TEMPLATES, layout.STORAGE) for entry in _entries(folder)]
+    assert not left, left
+    assert name not in sandbox.groups(), "its control group is left"
 
 
 def _entries(folder: str) -> list[str]:

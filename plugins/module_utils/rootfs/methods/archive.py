@@ -11,9 +11,9 @@ with a name that an archive cannot know. What they leave behind outside of that 
 
 What is left out: what the archive has in /dev, /proc, /sys and /run, where a jail finds mounts; device nodes elsewhere,
 which no jail can open (its tree is mounted ``nodev``) and which many archives have for programs that change their root;
-the extended attributes by which overlayfs marks files; and owner, mode and attributes of the root directory itself,
-which in many archives are those of some temporary directory. Everything else is there as it was archived, or the
-archive is refused.
+extended attributes that only the host may set, and those by which overlayfs marks files; and owner, mode and attributes
+of the root directory itself, which in many archives are those of some temporary directory. Everything else is there as
+it was archived, or the archive is refused.
 """
 
 from __future__ import annotations
