@@ -80,6 +80,18 @@ def locked(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def shared(name: str) -> Iterator[None]:
+    """Hold the lock ``name`` together with whoever else does so, for a ``with`` block: :func:`locked` waits for all of
+    them."""
+    descriptor = _open_lock(name)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
 def locked_if_free(name: str) -> Iterator[bool]:
     """Like :func:`locked` without waiting: gives whether we hold it."""
     descriptor = _open_lock(name)

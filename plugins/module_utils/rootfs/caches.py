@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What builders keep of their downloads: a directory for each, ``layout.downloads(NAME)``.
 
-Nothing in one is needed for more than speed. Whoever reads or writes one holds its lock, so that it is not emptied
-under its hands.
+Nothing in one is needed for more than speed. None is emptied under the hands of a build.
 """
 
 from __future__ import annotations
@@ -16,9 +15,16 @@ from contextlib import AbstractContextManager
 
 from .. import files, layout
 
+_USE = "caches"
+
+
+def in_use() -> AbstractContextManager[None]:
+    """Use caches in a ``with`` block, as any number of builds may at once."""
+    return files.shared(_USE)
+
 
 def locked(name: str) -> AbstractContextManager[None]:
-    """Hold the lock of a cache for a ``with`` block; whoever comes second waits."""
+    """Have a cache that only one can use at a time, for a ``with`` block; whoever comes second waits."""
     return files.locked(f"{name}-cache")
 
 
@@ -42,12 +48,16 @@ def bytes_used(name: str, moment: float) -> int:
 
 
 def clear(name: str, moment: float) -> int:
-    """Remove those files; the bytes on disk that they took. Waits while somebody uses the cache."""
+    """Remove those files, and the directories that hold none then; the bytes on disk that the files took. Waits until
+    no build uses caches."""
     freed = 0
-    with locked(name):
+    with files.locked(_USE):
         for path, size in _old(name, moment):
             os.unlink(path)
             freed += size
+        for place, _folders, _plain in os.walk(layout.downloads(name), topdown=False):
+            with contextlib.suppress(OSError):  # not empty
+                os.rmdir(place)
     return freed
 
 

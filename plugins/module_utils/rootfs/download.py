@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Downloads: a URL and a checksum to a file in a cache of ours, which nobody looks into before it is verified.
 
-``layout.LIB/cache/downloads/`` has a directory for each checksum, made whole or not at all (:mod:`.staging`). It is
-all done in our own process, so it ends with us; what a killed one left is cleared by the next download of anything.
-Who answers is not trusted: a file is kept only if its checksum is the one that was asked for, takes no more room than
-it may until then, and has to arrive at more than a trickle.
+The cache ``downloads`` (:mod:`.caches`) has a directory for each checksum, made whole or not at all (:mod:`.staging`).
+It is all done in our own process, so it ends with us; what a killed one left is cleared by the next download of
+anything. Who answers is not trusted: a file is kept only if its checksum is the one that was asked for, takes no more
+room than it may until then, and has to arrive at more than a trickle.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, Callable
 from .. import layout
 from ..errors import JailError
 from ..kernel import paths
-from . import checksums, staging
+from . import caches, checksums, staging
 
 _FILE = "file"
 _LOCK = "download-"
@@ -59,7 +59,7 @@ def fetch_checked(url: str, name: str, most: int, note: Callable[[str], None], c
     :param name: what the file is called in the cache: a word that says what must be in it.
     :param check: gets a descriptor at the file's beginning; raises :class:`JailError` when it is another one.
     """
-    folder = os.path.join(layout.LIB, "cache", "downloads")
+    folder = caches.folder("downloads")
     path = os.path.join(folder, name, _FILE)
     with staging.locked(_LOCK, name):
         if not _is_whole(path, check):

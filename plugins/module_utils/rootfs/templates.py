@@ -21,7 +21,7 @@ from typing import Any
 from .. import files, layout
 from ..errors import JailError
 from ..kernel import paths
-from . import buildlog, generations, recipes, records, space, staging, volumes
+from . import buildlog, caches, generations, recipes, records, space, staging, volumes
 from .builder import Builder, Confine
 from .methods import apk, archive, debootstrap, dnf, skeleton
 
@@ -142,7 +142,7 @@ def sweep() -> list[str]:
 
 def _build(key: str, recipe: recipes.Recipe, confine: Confine) -> None:
     started = time.monotonic()
-    with buildlog.recording(key) as log:
+    with caches.in_use(), buildlog.recording(key) as log:
         log.note(f"I: building {json.dumps(recipe, sort_keys=True)}")
         with staging.made_whole(layout.TEMPLATES, key, f"template {key} cannot be built") as folder:
             root = os.path.join(folder, "root")

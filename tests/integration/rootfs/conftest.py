@@ -8,16 +8,14 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
-from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import namespaces, process
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.methods import hostapt
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process
+from ansible_collections.cellblock.jails.tests.integration.support import mirrors
 from ansible_collections.cellblock.jails.tests.integration.support.layer import SmallDisk
 from ansible_collections.cellblock.jails.tests.integration.support.processes import children
 from ansible_collections.cellblock.jails.tests.integration.support.trees import facts
@@ -77,12 +75,6 @@ def canary(host: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def mirror() -> Iterator[str]:
-    """A mirror that answers. The sandbox of the tests has no network; who started them may have one."""
-    with namespaces.network_namespace(os.getppid()):
-        try:
-            found = hostapt.mirror()
-            with urllib.request.urlopen(f"{found}/dists/bookworm/InRelease", timeout=10):
-                pass
-        except (JailError, OSError) as error:
-            pytest.skip(f"no mirror of bookworm: {error}")
+    """A mirror that answers, and a network to reach it by."""
+    with mirrors.reached() as found:
         yield found
