@@ -34,7 +34,7 @@ def started(name: str, options: dict[str, Any], *command: str) -> None:
     made = module("jail_rootfs", name=name, **options)
     assert made["changed"]
     assert not module("jail_rootfs", name=name, **options)["changed"]
-    module("jail_state", name=[name], command=list(command), state="started")
+    module("jail_state", name=[name], command=list(command), stop_timeout=1, state="started")
 
 
 def build_with_network(options: dict[str, Any]) -> None:
