@@ -94,8 +94,8 @@ options:
     type: list
     elements: str
   keyring: &keyring
-    description: A file on the host with the keys that must have signed the suite; debootstrap's own default if left
-      out.
+    description: A file on the host with the keys that must have signed the suite; if left out, debootstrap's own
+      default, or with O(tool=mmdebstrap) the keys that the host's apt trusts and those of the suite's distribution.
     type: path
   arch: &arch
     description: The architecture, as dpkg, apk or rpm calls it; the host's if left out.

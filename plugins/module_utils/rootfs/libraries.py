@@ -36,9 +36,10 @@ def interpreter(content: bytes) -> str | None:
     return None
 
 
-def needed_by(program: str, loader: str) -> list[str]:
+def needed_by(program: str, loader: str, option: str | None = None) -> list[str]:
     """The host paths of ``loader`` and of the libraries that ``program`` needs, directly or not (ld.so(8) ``--list``).
 
+    :param option: the one that named the program, for an error.
     :raises JailError: when one is missing, or is found by nothing but the host's cache, which a jail does not have.
     """
     # musl's loader has neither the option nor the cache.
@@ -47,6 +48,6 @@ def needed_by(program: str, loader: str) -> list[str]:
     missing = [line.strip() for line in text.splitlines() if "not found" in line]
     if status or missing:
         what = f"the libraries of {program} cannot be found: {'; '.join(missing) or text.strip()}"
-        raise JailError(what, "binaries", "only libraries in the loader's standard directories can be copied")
+        raise JailError(what, option, "only libraries in the loader's standard directories can be copied")
     matches = [_FOUND.fullmatch(line) for line in text.splitlines()]
     return list(dict.fromkeys([loader, *(match[1] for match in matches if match)]))

@@ -16,7 +16,7 @@ import os
 import shlex
 
 from ...kernel import paths
-from .. import hosttools, intree
+from .. import hosttools, intree, staging
 from ..builder import Confine, Job
 from ..buildlog import BuildLog
 from ..recipes import Recipe
@@ -65,7 +65,8 @@ def install(recipe: Recipe, tree: str, root: int, mirror: str, confine: Confine,
     """
     program = hosttools.find("mmdebstrap", "mmdebstrap")
     _merge_usr(root)
-    status = hosttools.run(_extract(program, recipe, tree, mirror), log.descriptor)
+    with staging.workspace(tree) as no_keys:
+        status = hosttools.run(_extract(program, recipe, tree, mirror, no_keys), log.descriptor)
     if status:
         raise log.failure(f"mmdebstrap ended with status {status}")
     essential, packages = _fetched(root)
@@ -86,7 +87,11 @@ def _merge_usr(root: int) -> None:
         os.symlink(f"usr/{name}", name, dir_fd=root)
 
 
-def _extract(program: str, recipe: Recipe, tree: str, mirror: str) -> list[str]:
+def _extract(program: str, recipe: Recipe, tree: str, mirror: str, no_keys: str) -> list[str]:
+    """The command of the host's part.
+
+    :param no_keys: a directory with no keyring in it.
+    """
     suite, variant = recipe["suite"], recipe["variant"]
     more = [
         _of_suite(suite, _MARK),
@@ -101,11 +106,14 @@ def _extract(program: str, recipe: Recipe, tree: str, mirror: str) -> list[str]:
         "format": "directory",
         "components": ",".join(recipe["components"]),
         "architectures": recipe["arch"],
-        "keyring": recipe["keyring"],
         "skip": _LEFT_OUT,
         "extract-hook": _FETCH % " ".join(shlex.quote(word) for word in more),
     }
     given = [f"--{name}={value}" for name, value in options.items() if value]
+    if recipe["keyring"]:
+        # A file is trusted beside a directory of keyrings, the host's if no other is named; and where the suite should
+        # have been signed by keys that are in neither, mmdebstrap would go and find them.
+        given += [f"--keyring={recipe['keyring']}", f"--keyring={no_keys}", "--skip=check/signed-by"]
     strict = [f"--aptopt={setting}" for setting in _STRICT]
     # By "file:" apt would not put packages into the tree.
     included = [f"--include={each}" for each in (_of_suite(suite, _MARK), _of_suite(suite, "?essential"), "apt")]

@@ -74,7 +74,7 @@ def _copy_program(root: int, path: str) -> None:
     with open(path, "rb") as file:
         loader = libraries.interpreter(file.read())
     _copy(root, path)
-    for library in libraries.needed_by(path, loader) if loader else []:
+    for library in libraries.needed_by(path, loader, "binaries") if loader else []:
         _copy(root, library)
 
 
