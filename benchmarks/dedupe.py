@@ -234,11 +234,11 @@ def _add_busybox(archive: tarfile.TarFile, busybox: str) -> None:
 
 
 def _add_newer(archive: tarfile.TarFile, path: str, name: str) -> None:
-    """The file as the next version of it may be: a line longer, and of today."""
+    """The file as the next version of it may be: a line longer, and of another day."""
     member = archive.gettarinfo(path, name)
     with open(path, "rb") as file:
         content = b"next version\n" + file.read()
-    member.size, member.mtime = len(content), 1_800_000_000
+    member.size, member.mtime = len(content), 1_700_000_000
     archive.addfile(member, io.BytesIO(content))
 
 
