@@ -18,7 +18,7 @@ import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import build, converge, ids, live, rootfs
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import btrfs, process
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import recipes, storage, templates
 from ansible_collections.cellblock.jails.tests.integration.support import sandbox, tracing
 
@@ -58,7 +58,13 @@ def leaked() -> dict[str, list[str]]:
         "builds": [name for name in builds if name.endswith(f"-{os.getpid()}")],
         "mounts": sandbox.mount_points(),
         "groups": sandbox.groups(),
+        "loop devices": sandbox.images_in_use(),
     }
+
+
+def limited(kind: str) -> dict[str, str]:
+    """The options of a limit, where this kernel has one for the kind."""
+    return {"size": "32M"} if kind == "image" or (kind == "btrfs" and btrfs.knows_simple_quotas()) else {}
 
 
 def reap() -> None:
@@ -99,10 +105,29 @@ def test_every_step_of_building_a_template() -> None:
     survives_every_kill(build_template, finish)
 
 
-@pytest.mark.parametrize("kind", storage.KINDS)
-def test_every_step_of_making_storage(name: str, kind: str) -> None:
+PLACES = [*(("", kind) for kind in storage.KINDS if kind != "btrfs"), ("btrfs", "btrfs"), ("btrfs", "overlay")]
+"""A file system of our own or none, and a kind of storage. Each kind is there; on btrfs all directories of ours are
+subvolumes."""
+
+
+@pytest.fixture
+def place(lib_on: Callable[..., str], request: pytest.FixtureRequest) -> str:
+    """Puts storage on the file system of one of :data:`PLACES`; gives the kind."""
+    filesystem, kind = request.param
+    if filesystem:
+        lib_on(filesystem)
+    return str(kind)
+
+
+def test_every_kind_has_its_place() -> None:
+    """A new kind gets a row above."""
+    assert {kind for _filesystem, kind in PLACES} == set(storage.KINDS)
+
+
+@pytest.mark.parametrize("place", PLACES, indirect=True, ids="-".join)
+def test_every_step_of_making_storage(name: str, place: str) -> None:
     """Each kind: the next run makes it, the one after has nothing to do."""
-    wish = {**SMALL, "storage": kind}
+    wish = {**SMALL, "storage": place, **limited(place)}
     converged(name, **wish)  # the template is there
 
     def finish() -> None:
@@ -114,10 +139,10 @@ def test_every_step_of_making_storage(name: str, kind: str) -> None:
     survives_every_kill(lambda: converged(name, **wish), finish)
 
 
-@pytest.mark.parametrize("kind", storage.KINDS)
-def test_every_step_of_removing_storage(name: str, kind: str) -> None:
+@pytest.mark.parametrize("place", PLACES, indirect=True, ids="-".join)
+def test_every_step_of_removing_storage(name: str, place: str) -> None:
     """Each kind: the next run removes what is left."""
-    wish = {**SMALL, "storage": kind}
+    wish = {**SMALL, "storage": place, **limited(place)}
     converged(name, **wish)
 
     def finish() -> None:

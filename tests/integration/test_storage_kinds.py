@@ -22,7 +22,7 @@ from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import btrfs, loop, mounts, paths, process
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import images, recipes, storage, templates
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.backing import image
-from ansible_collections.cellblock.jails.tests.integration.support import filesystems
+from ansible_collections.cellblock.jails.tests.integration.support import filesystems, sandbox
 from ansible_collections.cellblock.jails.tests.integration.support.calls import (
     attempt,
     inside,
@@ -112,7 +112,7 @@ def test_a_jail_lives_on_it(lib_on: LibOn, name: str, filesystem: str, kind: str
         assert os.stat("tmp/file", dir_fd=files).st_gid == 1001
     assert module("jail_rootfs", name=name, state="absent")["changed"]
     assert os.listdir(layout.STORAGE) == []
-    wait_until(lambda: not devices_of_ours(), "a loop device is left")
+    assert not sandbox.images_in_use()
     assert not module("jail_rootfs", name=name, state="absent")["changed"]
 
 
