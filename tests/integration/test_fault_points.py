@@ -19,7 +19,14 @@ import pytest
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import build, converge, ids, live, rootfs
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import btrfs, process
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import recipes, storage, templates
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import (
+    hosttools,
+    images,
+    recipes,
+    storage,
+    templates,
+)
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.backing import image
 from ansible_collections.cellblock.jails.tests.integration.support import sandbox, tracing
 
 SMALL: dict[str, Any] = {"method": "skeleton", "binaries": ["true"]}
@@ -151,3 +158,36 @@ def test_every_step_of_removing_storage(name: str, place: str) -> None:
         converged(name, **wish)
 
     survives_every_kill(lambda: converged(name, state="absent"), finish)
+
+
+def test_every_step_of_resizing_an_image(name: str) -> None:
+    """A jail's file system is whole and has the old size or the new one, and the next run gives it the new one."""
+    wish = {**SMALL, "storage": "image"}
+    converged(name, **wish, size="24M")
+    path = image.image(layout.storage(name))
+
+    def finish() -> None:
+        assert images.superblock(path).size in (24 << 20, 20 << 20)
+        assert hosttools.output_of(["/sbin/e2fsck", "-f", "-n", path])[0] == 0
+        converged(name, size="20M")
+        assert images.superblock(path).size == 20 << 20
+        assert sorted(os.listdir(layout.storage(name))) == ["image", "image.json", "storage.json"]
+        converged(name, size="24M")
+
+    survives_every_kill(lambda: converged(name, size="20M"), finish)
+
+
+@pytest.mark.parametrize("filesystem", ["btrfs", "ext4-prjquota", "xfs-prjquota"])
+def test_every_step_of_setting_a_limit(lib_on: Callable[..., str], name: str, filesystem: str) -> None:
+    """The next run makes it hold; removal leaves none."""
+    lib_on(filesystem)
+    if filesystem == "btrfs" and not btrfs.knows_simple_quotas():
+        pytest.skip("this kernel has no simple quotas of btrfs")
+    converged(name, **SMALL)
+
+    def finish() -> None:
+        converged(name, size="20M")
+        assert storage.bounds_of(name).size == 20 << 20
+        converged(name, size="unlimited")
+
+    survives_every_kill(lambda: converged(name, size="20M"), finish)

@@ -76,8 +76,8 @@ def copy(source: object, target: object) -> None:
 
 
 def devices_of_ours() -> dict[str, str]:
-    """The loop devices whose file is an image in our storage."""
-    return {device: file for device, file in filesystems.loop_devices().items() if file.startswith(layout.STORAGE)}
+    """The loop devices whose file is an image of a jail of these tests."""
+    return {device: file for device, file in filesystems.loop_devices().items() if sandbox.PREFIX in file}
 
 
 def test_every_kind_has_its_places() -> None:

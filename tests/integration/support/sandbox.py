@@ -132,10 +132,10 @@ def mount_points() -> list[str]:
 
 
 def images_in_use() -> list[str]:
-    """The files in our directories that are attached to loop devices; the kernel takes a moment to let go of one."""
+    """The files of jails of these tests that loop devices have; the kernel takes a moment to let go of one."""
     deadline = time.monotonic() + _LOOP_SECONDS
     while True:
-        found = [file for file in filesystems.loop_devices().values() if file.startswith(f"{layout.STORAGE}/")]
+        found = [file for file in filesystems.loop_devices().values() if PREFIX in file]
         if not found or time.monotonic() > deadline:
             return found
         time.sleep(0.01)
