@@ -55,6 +55,7 @@ def sandboxed() -> Iterator[None]:
             "processes": sandbox.processes(),
             "network devices": sandbox.devices(),
             "mounts": sandbox.mount_points(),
+            "loop devices": sandbox.images_in_use(),
         }
         sandbox.clear()
         assert not any(left.values()), f"the tests left behind {left}"

@@ -16,8 +16,17 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import build, converge, rootfs
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import recipes, storage, templates
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import btrfs
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import (
+    hosttools,
+    images,
+    recipes,
+    storage,
+    templates,
+)
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.backing import image
 from ansible_collections.cellblock.jails.tests.integration.support import faults
 
 SMALL: dict[str, Any] = {"method": "skeleton", "binaries": ["true"]}
@@ -28,6 +37,11 @@ def converged(name: str, **options: Any) -> None:
     outcome = converge.converge(rootfs.FACET, [{"name": name, **options}], False)[name]
     if outcome.error:
         raise AssertionError(outcome.error)
+
+
+def limited(kind: str) -> dict[str, str]:
+    """The options of a limit, where this kernel has one for the kind."""
+    return {"size": "32M"} if kind == "image" or (kind == "btrfs" and btrfs.knows_simple_quotas()) else {}
 
 
 def test_every_step_of_building_a_template() -> None:
@@ -45,22 +59,29 @@ def test_every_step_of_building_a_template() -> None:
     faults.survives_every_kill(build_template, finish)
 
 
-FILE_SYSTEMS = {"btrfs": "btrfs"}
-"""What a kind of storage needs, where it needs another file system than that of the tests."""
+PLACES = [*(("", kind) for kind in storage.KINDS if kind != "btrfs"), ("btrfs", "btrfs"), ("btrfs", "overlay")]
+"""A file system of our own or none, and a kind of storage. Each kind is there; on btrfs all directories of ours are
+subvolumes."""
 
 
-@pytest.fixture(params=storage.KINDS)
-def kind(request: pytest.FixtureRequest, lib_on: Callable[..., str]) -> str:
-    """Each kind of storage, on a file system that it works on."""
-    given = str(request.param)
-    if given in FILE_SYSTEMS:
-        lib_on(FILE_SYSTEMS[given])
-    return given
+@pytest.fixture
+def place(lib_on: Callable[..., str], request: pytest.FixtureRequest) -> str:
+    """Puts storage on the file system of one of :data:`PLACES`; gives the kind."""
+    filesystem, kind = request.param
+    if filesystem:
+        lib_on(filesystem)
+    return str(kind)
 
 
-def test_every_step_of_making_storage(name: str, kind: str) -> None:
+def test_every_kind_has_its_place() -> None:
+    """A new kind gets a row above."""
+    assert {kind for _filesystem, kind in PLACES} == set(storage.KINDS)
+
+
+@pytest.mark.parametrize("place", PLACES, indirect=True, ids="-".join)
+def test_every_step_of_making_storage(name: str, place: str) -> None:
     """Each kind: the next run makes it, the one after has nothing to do."""
-    wish = {**SMALL, "storage": kind}
+    wish = {**SMALL, "storage": place, **limited(place)}
     converged(name, **wish)  # the template is there
 
     def finish() -> None:
@@ -72,9 +93,10 @@ def test_every_step_of_making_storage(name: str, kind: str) -> None:
     faults.survives_every_kill(lambda: converged(name, **wish), finish)
 
 
-def test_every_step_of_removing_storage(name: str, kind: str) -> None:
+@pytest.mark.parametrize("place", PLACES, indirect=True, ids="-".join)
+def test_every_step_of_removing_storage(name: str, place: str) -> None:
     """Each kind: the next run removes what is left."""
-    wish = {**SMALL, "storage": kind}
+    wish = {**SMALL, "storage": place, **limited(place)}
     converged(name, **wish)
 
     def finish() -> None:
@@ -83,3 +105,36 @@ def test_every_step_of_removing_storage(name: str, kind: str) -> None:
         converged(name, **wish)
 
     faults.survives_every_kill(lambda: converged(name, state="absent"), finish)
+
+
+def test_every_step_of_resizing_an_image(name: str) -> None:
+    """A jail's file system is whole and has the old size or the new one, and the next run gives it the new one."""
+    wish = {**SMALL, "storage": "image"}
+    converged(name, **wish, size="24M")
+    path = image.image(layout.storage(name))
+
+    def finish() -> None:
+        assert images.superblock(path).size in (24 << 20, 20 << 20)
+        assert hosttools.output_of(["/sbin/e2fsck", "-f", "-n", path])[0] == 0
+        converged(name, size="20M")
+        assert images.superblock(path).size == 20 << 20
+        assert sorted(os.listdir(layout.storage(name))) == ["image", "image.json", "storage.json"]
+        converged(name, size="24M")
+
+    faults.survives_every_kill(lambda: converged(name, size="20M"), finish)
+
+
+@pytest.mark.parametrize("filesystem", ["btrfs", "ext4-prjquota", "xfs-prjquota"])
+def test_every_step_of_setting_a_limit(lib_on: Callable[..., str], name: str, filesystem: str) -> None:
+    """The next run makes it hold; removal leaves none."""
+    lib_on(filesystem)
+    if filesystem == "btrfs" and not btrfs.knows_simple_quotas():
+        pytest.skip("this kernel has no simple quotas of btrfs")
+    converged(name, **SMALL)
+
+    def finish() -> None:
+        converged(name, size="20M")
+        assert storage.bounds_of(name).size == 20 << 20
+        converged(name, size="unlimited")
+
+    faults.survives_every_kill(lambda: converged(name, size="20M"), finish)

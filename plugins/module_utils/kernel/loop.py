@@ -75,7 +75,7 @@ def attached(path: str, seconds: float) -> Iterator[str]:
     The block is one holder of the device, a mount of it is another. With the last one it is gone.
 
     :param seconds: how long to wait for somebody who has the file locked without attaching it.
-    :raises OSError: ``EBUSY`` after that; ``ENXIO`` on a host that has no loop devices.
+    :raises BlockingIOError: after that; ``OSError`` with ``ENXIO`` on a host that has no loop devices.
     """
     deadline = time.monotonic() + seconds
     while (found := _attach_or_find(path)) is None:
@@ -92,7 +92,7 @@ def unattached(path: str, seconds: float) -> Iterator[int]:
     """A descriptor of a file that no loop device has and none gets, for a ``with`` block.
 
     :param seconds: how long to wait for the end of one that has it.
-    :raises OSError: ``EBUSY`` after that.
+    :raises BlockingIOError: after that.
     """
     deadline = time.monotonic() + seconds
     file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -127,8 +127,8 @@ def adapt_capacity(device: str) -> None:
 
 
 def _wait(path: str, deadline: float) -> None:
-    if time.monotonic() > deadline:
-        raise OSError(errno.EBUSY, "it is in use by another process", path)
+    if time.monotonic() >= deadline:
+        raise BlockingIOError(errno.EAGAIN, "it is in use by another process", path)
     time.sleep(_POLL_SECONDS)
 
 

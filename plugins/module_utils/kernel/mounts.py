@@ -166,6 +166,12 @@ def mount_table(pid: str = "self") -> list[Mounted]:
     return table
 
 
+def any_below(directory: int) -> bool:
+    """Whether anything is mounted below a directory, as we see it."""
+    path = os.readlink(f"/proc/self/fd/{directory}")
+    return any(mount.target.startswith(f"{path}/") for mount in mount_table())
+
+
 def _unescape(text: str) -> str:
     for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         text = text.replace(code, character)

@@ -18,7 +18,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from . import btrfs
+from . import btrfs, mounts
 from .syscalls import AT_FDCWD, syscall
 
 RESOLVE_NO_XDEV = 0x01
@@ -233,7 +233,8 @@ def _empty(directory: int, top: int) -> list[str]:
 def _destroyed(parent: int, name: str, directory: int) -> bool:
     """Remove ``name``, which ``directory`` is the descriptor of, in one go, if it is a subvolume without others in it;
     whether it was. One that has others in it can be written to afterwards, even if somebody had made it read-only."""
-    if not btrfs.is_subvolume(directory):
+    # The kernel would detach what is mounted in it, and nobody would hear of that.
+    if not btrfs.is_subvolume(directory) or mounts.any_below(directory):
         return False
     try:
         btrfs.destroy(parent, name)

@@ -43,6 +43,7 @@ _SECONDS = 10.0
 """How long the kernel may take to unmount what a jail that has just ended had."""
 _NEW = ".new"
 _PROBE_BYTES = 8 << 20
+_QUOTED = 300
 
 
 def make(path: str, size: int, inodes: int | None) -> None:
@@ -89,8 +90,7 @@ def mounted(path: str) -> Iterator[int]:
 
     :raises JailError: when it is damaged beyond that, or used by somebody else.
     """
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path + _NEW)  # of a resize that was killed
+    _clear_killed_resize(path)
     with paths.opened(_mount_or_mend(path)) as mount:
         yield mount
 
@@ -154,8 +154,16 @@ def _succeed(program: str, *arguments: str, good: int = 0) -> str:
     """Run a program of e2fsprogs that has to end with a status up to ``good``; what it printed."""
     status, text = hosttools.output_of([hosttools.find(program, _PACKAGE), *arguments])
     if status > good:
-        raise JailError(f"{program} ended with status {status}: {' | '.join(text.split(chr(10))[-4:]).strip(' |')}")
+        said = " | ".join(line.strip() for line in text.splitlines() if line.strip())
+        raise JailError(f"{program} ended with status {status}: {said[-_QUOTED:]}")
     return text
+
+
+def _clear_killed_resize(path: str) -> None:
+    if os.path.exists(path + _NEW):
+        # Whoever is at it has the file locked.
+        with contextlib.suppress(BlockingIOError, FileNotFoundError), loop.unattached(path, 0):
+            os.unlink(path + _NEW)
 
 
 def _mount_or_mend(path: str) -> int:

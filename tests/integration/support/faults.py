@@ -12,7 +12,7 @@ from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import build, ids
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process
 
-from . import filesystems, sandbox, tracing
+from . import sandbox, tracing
 from .tracing import Action
 
 SLOW_STRIDE = 1 if os.environ.get("JAILS_TEST_EVERY_STEP") else 10
@@ -28,7 +28,7 @@ def leaked() -> dict[str, Any]:
         "builds": [name for name in ids.names() if name in killed],
         "mounts": sandbox.mount_points(),
         "groups": sandbox.groups(),
-        "loop devices": {name: file for name, file in filesystems.loop_devices().items() if layout.LIB in file},
+        "loop devices": sandbox.images_in_use(),
     }
 
 

@@ -15,12 +15,15 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import build, live, store
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import mounts, namespaces
 from ansible_collections.cellblock.jails.plugins.module_utils.net import loopback
+
+from . import filesystems
 
 PREFIX = f"t-{os.getpid()}-"
 """How the name of every jail of this test run begins; another may be under way beside it."""
@@ -32,6 +35,7 @@ PLACES = (
 """The directories that the tests have to themselves."""
 
 _KINDS = ("mnt", "net")
+_LOOP_SECONDS = 5
 
 
 @contextlib.contextmanager
@@ -124,6 +128,16 @@ def mount_points() -> list[str]:
     """What is mounted below our directories, besides themselves."""
     targets = [mount.target for mount in mounts.mount_table()]
     return [target for target in targets if target.startswith(tuple(f"{place}/" for place in PLACES))]
+
+
+def images_in_use() -> list[str]:
+    """The files of jails of these tests that loop devices have; the kernel takes a moment to let go of one."""
+    deadline = time.monotonic() + _LOOP_SECONDS
+    while True:
+        found = [file for file in filesystems.loop_devices().values() if PREFIX in file]
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.01)
 
 
 def clear() -> None:

@@ -27,10 +27,9 @@ def _make(folder: str, tree: str, _name: str, wanted: Bounds) -> None:
             what = f"{layout.LIB} is on {mounts.filesystem_of(source)}, where there are no subvolumes"
             raise JailError(what, "storage", f"put {layout.LIB} on btrfs, or use storage=overlay")
         if not btrfs.is_subvolume(source):
-            what = f"{tree} is a plain directory, as a template becomes that was copied to {layout.LIB} from elsewhere"
-            raise JailError(
-                what, "storage", "use storage=overlay, or remove the template: it is built anew as a subvolume"
-            )
+            what = f"{tree} is no subvolume, as is a template that was copied to {layout.LIB} from another file system"
+            advice = "use storage=overlay or directory, or remove the template: it is built anew as a subvolume then"
+            raise JailError(what, "storage", advice)
         btrfs.snapshot(source, parent, _ROOT)
     bounds.bind_new(root(folder), wanted)
 
