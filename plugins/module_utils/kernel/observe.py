@@ -5,6 +5,11 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Collection
+
+from . import rlimits
+
 _CAPABILITY_SETS = {
     "bounding": "CapBnd",
     "effective": "CapEff",
@@ -41,3 +46,15 @@ def personality(pid: int) -> int:
     """The execution domain and its flags (personality(2))."""
     with open(f"/proc/{pid}/personality", encoding="ascii") as file:
         return int(file.read(), 16)
+
+
+def control_groups(pid: int) -> list[tuple[str, str]]:
+    """For each hierarchy its controllers, parted by commas (none for version 2), and the process's group in it."""
+    with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
+        lines = [line.rstrip("\n").split(":", 2) for line in file]
+    return [(controllers, path) for _number, controllers, path in lines]
+
+
+def hard_limits(pid: int, names: Collection[str]) -> dict[str, int]:
+    """The hard resource limits of a process by lower-case name (:mod:`rlimits`)."""
+    return {name: resource.prlimit(pid, rlimits.NUMBERS[name])[1] for name in names}

@@ -20,7 +20,7 @@ from ..options import Option, as_it_is
 from ..volumes import live as volumes
 from ..volumes import words
 from . import nodes, observed, profiles, sysctls
-from .observed import Fact
+from .fact import Fact
 
 _SECURELEVELS = (-1, 3)
 _SECONDS_MAX = 100 * 366 * 24 * 3600  # of a clock's offset; the kernel takes half of what 64 bits hold
