@@ -6,9 +6,6 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Collection
-
-from . import rlimits
 
 _CAPABILITY_SETS = {
     "bounding": "CapBnd",
@@ -17,6 +14,9 @@ _CAPABILITY_SETS = {
     "inheritable": "CapInh",
     "ambient": "CapAmb",
 }
+
+_LIMITS = {"Max core file size": "core", "Max open files": "nofile", "Max processes": "nproc"}
+_LIMIT_COLUMN = 26  # where the figures begin (fs/proc/base.c)
 
 
 def status(pid: int) -> dict[str, str]:
@@ -55,6 +55,16 @@ def control_groups(pid: int) -> list[tuple[str, str]]:
     return [(controllers, path) for _number, controllers, path in lines]
 
 
-def hard_limits(pid: int, names: Collection[str]) -> dict[str, int]:
-    """The hard resource limits of a process by lower-case name (:mod:`rlimits`)."""
-    return {name: resource.prlimit(pid, rlimits.NUMBERS[name])[1] for name in names}
+def hard_limits(pid: int) -> dict[str, int]:
+    """The hard resource limits of a process by lower-case name (:mod:`rlimits`), of those in :data:`_LIMITS`.
+
+    From ``/proc/PID/limits``: for prlimit(2) one needs CAP_SYS_RESOURCE, which not every host's root has.
+    """
+    found = {}
+    with open(f"/proc/{pid}/limits", encoding="ascii") as file:
+        for line in file:
+            name = _LIMITS.get(line[:_LIMIT_COLUMN].strip())
+            if name is not None:
+                hard = line[_LIMIT_COLUMN:].split()[1]
+                found[name] = resource.RLIM_INFINITY if hard == "unlimited" else int(hard)
+    return found

@@ -43,7 +43,7 @@ def _no_more(found: object, expected: object) -> bool:
 
 def resource_limits(running: Running) -> Iterator[Fact]:
     """The hard limits that its processes cannot raise."""
-    found = observe.hard_limits(running.pid, policy.RLIMITS)
+    found = observe.hard_limits(running.pid)
     for name, (_soft, most) in policy.RLIMITS.items():
         value = found[name]
         yield Fact(f"rlimits.{name}", value, most, value != resource.RLIM_INFINITY and value <= most)

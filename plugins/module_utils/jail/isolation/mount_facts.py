@@ -40,11 +40,14 @@ _SHOWN = ("ro", "rw", "nosuid", "nodev", "noexec")
 
 
 def mounted(running: Running) -> Iterator[Fact]:
-    """Every mount, and every one that should be there."""
+    """Every mount, and every one that should be there. What a jail that may mount has mounted beside them is its own
+    business."""
     expected = _expected(running)
     top: dict[str, Mounted] = {}
     for mount in mounts.mount_table(str(running.pid)):
         top[mount.target] = mount
+    if running.isolation.may_mount:
+        top = {target: mount for target, mount in top.items() if target in expected}
     for target in sorted({*top, *(path for path in expected if path in _BASE)}):
         yield _fact(target, top.get(target), expected.get(target))
 

@@ -126,6 +126,7 @@ def _changes(
 
 OPTIONS = (
     _switch("allow_chflags", observed.bounding_set),
+    _switch("allow_mount", observed.bounding_set),
     _switch("allow_raw_sockets", observed.bounding_set),
     _switch("allow_set_hostname", observed.bounding_set),
     _switch("allow_socket_af", observed.seccomp),

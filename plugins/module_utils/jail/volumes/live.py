@@ -47,6 +47,12 @@ def write(running: Running, wanted: Sequence[Volume]) -> None:
 
     :raises JailError: when a mount is in use, or a source may not be given.
     """
+    if running.isolation.may_mount:
+        raise JailError(
+            "the mounts of a jail that may mount are locked, so that its root cannot take their flags off",
+            option=sources.OPTION,
+            advice="restart the jail: jail_state state=restarted with this option makes it so",
+        )
     before = read(running)
     for volume in reversed(before):
         if volume not in wanted:
