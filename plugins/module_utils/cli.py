@@ -79,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument(
         "command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="the command and its arguments"
     )
+    auditing = verb("audit", _audit, "attest what holds a running jail; exit status 1 where anything has drifted")
+    auditing.add_argument("--json", action="store_true", help="print JSON")
+    auditing.add_argument("name", type=_name)
     _add_template_verbs(verbs.add_parser("template", help="list and remove templates"))
     _add_prune_options(verb("prune", _prune, "remove what nobody needs, and say what that was"))
     renewing = verb("renew", _renew, "have a stopped jail start next with a new machine id and new SSH host keys")
@@ -266,6 +269,18 @@ def _terminal_type() -> dict[str, str]:
     """The kind of terminal that we stand for: the one thing of the caller's environment that a command in the jail
     gets."""
     return {"TERM": os.environ["TERM"]} if "TERM" in os.environ else {}
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from .jail.isolation import attest, audit
+
+    found = attest.facts(live.expect(options.name))
+    if options.json:
+        sys.stdout.write(json.dumps(attest.as_dict(found), indent=2) + "\n")
+    else:
+        coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        sys.stdout.writelines(f"{line}\n" for line in [*audit.lines(found, coloured), audit.summary(found)])
+    return int(any(not fact.holds for fact in found))
 
 
 def _log(options: argparse.Namespace) -> int:

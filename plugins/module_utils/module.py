@@ -40,7 +40,7 @@ def run_info() -> None:
                 "type": "list",
                 "elements": "str",
                 "choices": [*info.PARTS, info.TEMPLATES],
-                "default": [part for part in info.PARTS if part != "size"],
+                "default": list(info.USUAL_PARTS),
             },
         },
         supports_check_mode=True,

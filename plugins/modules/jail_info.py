@@ -27,10 +27,12 @@ options:
         the template and how it was made; V(usage) is the memory, CPU time and processes of a running jail; V(disk)
         is what the jail's own files take as far as its file system counts it, with the limits; V(size) is the disk
         space that they take in any case, for which they are all visited where it is not counted.
+      - V(isolation) attests what holds a running jail, from the kernel's live state of its processes and not from
+        configuration.
       - V(templates) reports the templates of the host beside its jails.
     type: list
     elements: str
-    choices: [limits, net, rootfs, state, usage, disk, size, templates]
+    choices: [limits, net, rootfs, state, usage, disk, size, isolation, templates]
     default: [limits, net, rootfs, state, usage, disk]
 """
 
@@ -38,6 +40,12 @@ EXAMPLES = r"""
 - name: Ask for all jails
   cellblock.jails.jail_info:
   register: found
+
+- name: Attest the isolation of all jails
+  cellblock.jails.jail_info:
+    gather: [isolation]
+  register: attested
+  failed_when: attested.jails.values() | map(attribute='isolation') | select | map(attribute='drift') | flatten
 
 - name: Show the processes of each
   ansible.builtin.debug:
@@ -102,6 +110,23 @@ jails:
         image), and C(bytes_max) and C(inodes_max), the limits that hold; null for what is not counted or not limited.
       type: dict
       returned: when gathered
+    isolation:
+      description: What holds a jail that runs.
+      type: dict
+      returned: when gathered
+      contains:
+        facts:
+          description:
+            - By name, such as C(namespaces.pid), C(capabilities.bounding), C(seccomp), C(mounts./proc) or
+              C(device_nodes), C(live) from the kernel, C(expected) as the jail's start settled it, and whether it
+              C(holds). It does where the jail has no more than was settled; its first process may hold itself tighter.
+          type: dict
+          returned: always
+        drift:
+          description: The names of the facts that do not hold.
+          type: list
+          elements: str
+          returned: always
     size:
       description: Bytes on disk that are the jail's own. On btrfs without quotas it is what they would take unshared.
       type: int

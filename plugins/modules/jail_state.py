@@ -312,6 +312,17 @@ options:
       boottime:
         description: Seconds for C(CLOCK_BOOTTIME), from which C(uptime) tells.
         type: int
+  allow_mount: &allow_mount
+    description:
+      - Whether the jail's root may mount and unmount; FreeBSD's C(allow.mount). V(false) where nothing was ever said.
+      - Opens C(mount) and C(umount2), for which the kernel asks for C(CAP_SYS_ADMIN), to those types of file systems
+        that the kernel takes from user namespaces (tmpfs, overlay, FUSE with its device, cgroup, and others), and
+        their code to what the jail gives them. A fresh C(/proc) or C(/sys) without covers is refused by the kernel.
+      - The jail gets an inner user namespace for it, in which everything that its start has mounted is locked with its
+        flags, so that no cover can be taken off and nothing read-only be made writable. For that reason O(mounts) wait
+        for a restart then. It cannot be had with O(userns=host).
+      - Changing it needs a restart.
+    type: bool
   jails:
     description: Many jails in one run. An option beside it holds for each of them that does not say otherwise.
     type: list
@@ -344,6 +355,7 @@ options:
       sysctls: *sysctls
       devices: *devices
       time_offset: *time_offset
+      allow_mount: *allow_mount
 """
 
 EXAMPLES = r"""

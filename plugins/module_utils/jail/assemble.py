@@ -54,14 +54,14 @@ def root_of(tree: Tree) -> int:
     return os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=staging)
 
 
-def bound_user_namespaces() -> None:
+def bound_user_namespaces(most: int) -> None:
     """Set ``user.max_user_namespaces`` of the user namespace that we are in: it counts for all below, whatever they
     do.
 
     Only for a user namespace of the jail's own: in the host's it would bind the host.
     """
     with open("/proc/sys/user/max_user_namespaces", "w", encoding="ascii") as file:
-        file.write(str(policy.USER_NAMESPACES_MAX))
+        file.write(str(most))
 
 
 def furnish(root: int, tree: Tree) -> None:

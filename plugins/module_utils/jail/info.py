@@ -10,13 +10,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import layout
+from ..errors import JailError
 from ..rootfs import generations, records, storage, templates
 from . import ids, limits, live, network, policy, rootfs, state, store
 from .facet import Facet, read_live, read_stored
+from .isolation import attest
 from .live import Running
 
-PARTS = ("limits", "net", "rootfs", "state", "usage", "disk", "size")
-"""What can be gathered of a jail; ``size`` may have to visit all of the jail's files."""
+USUAL_PARTS = ("limits", "net", "rootfs", "state", "usage", "disk")
+PARTS = (*USUAL_PARTS, "size", "isolation")
+"""What can be gathered of a jail; ``size`` may have to visit all of the jail's files, and ``isolation`` looks into
+every corner of its processes."""
 
 TEMPLATES = "templates"
 """What can be gathered of the host besides: :func:`gather_templates`."""
@@ -51,6 +55,8 @@ def gather(name: str, parts: Sequence[str]) -> dict[str, Any]:
             found[part] = _disk(name)
         elif part == "size":
             found[part] = storage.bytes_used(name)
+        elif part == "isolation":
+            found[part] = _isolation(running) if running else None
     return found
 
 
@@ -74,6 +80,13 @@ def _template(key: str, described: Mapping[str, Any]) -> dict[str, Any]:
         "size": described["bytes"],
         "jails": records.users(key),
     }
+
+
+def _isolation(running: Running) -> dict[str, Any] | None:
+    try:
+        return attest.as_dict(attest.facts(running))
+    except JailError:
+        return None  # it has ended meanwhile
 
 
 def _first_id(name: str) -> int | None:

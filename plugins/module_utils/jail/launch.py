@@ -25,7 +25,7 @@ from ..kernel.cgroup import Group
 from ..kernel.mounts import NODEV, RDONLY
 from ..net import loopback
 from ..rootfs.layers import Layers
-from . import assemble, channel, confinement, devices, ids
+from . import assemble, channel, confinement, devices, ids, inner, policy
 from .channel import Channel
 from .confinement import Confinement
 from .isolation import covers
@@ -123,6 +123,8 @@ def launch(plan: Plan, before_go: Callable[[int, int], None]) -> Started:
                     # Moving a process takes the kernel milliseconds on version 1; pid 1 builds its root meanwhile.
                     plan.group.join(pid)
                     first.close()
+                    if plan.isolation.may_mount:
+                        _expect(ours)  # it is in its network namespace then
                     before_go(pid, started)
                 except (OSError, JailError):
                     if pidfd.wait_for_end(handle, _LAST_WORDS_SECONDS):
@@ -237,6 +239,7 @@ def _leave_host(plan: Plan, prepared: Confinement, theirs: Channel, ours: Channe
     ours.close()
     with _reported(theirs):
         confinement.reset_oom_score()
+        clocks = [namespaces.open_clocks()] if plan.isolation.time_offset else []
         if plan.first_id is not None:
             # What the kernel counts for each user (inotify instances, message queues, pending signals: ucounts) it
             # counts for the maker of a user namespace too. That must not be the host's root, who makes them all.
@@ -244,17 +247,17 @@ def _leave_host(plan: Plan, prepared: Confinement, theirs: Channel, ours: Channe
         process.die_with_parent()
         process.hide_memory()
         _take(plan.streams)
-        process.close_all_but([0, 1, 2, theirs.fileno()])
+        process.close_all_but([0, 1, 2, theirs.fileno(), *clocks])
         kinds = dict(namespaces.KINDS)
         del kinds["cgroup"]  # its root will be the cgroup in which pid 1 is at the end
         del kinds["ipc"]  # its message queues will belong to the user that pid 1 is then
         if plan.first_id is None:
             del kinds["user"]
-        if plan.isolation.time_offset:
+        if clocks:
             kinds["time"] = namespaces.CLONE_NEWTIME
         namespaces.unshare(sum(kinds.values()))
-        if plan.isolation.time_offset:
-            namespaces.set_clocks(plan.isolation.time_offset)
+        for descriptor in clocks:
+            namespaces.set_clocks(descriptor, plan.isolation.time_offset)
         pid = process.fork(lambda: _become_init(plan, prepared, theirs))
         theirs.send({"pid": pid}, [os.pidfd_open(pid)])
 
@@ -275,8 +278,9 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
         process.hide_memory()
         namespaces.unshare(namespaces.CLONE_NEWIPC)
         if plan.first_id is not None:
-            assemble.bound_user_namespaces()
+            assemble.bound_user_namespaces(policy.USER_NAMESPACES_MAX + int(plan.isolation.may_mount))
         mounts.make_private()
+        nested = _prepare_inner(theirs) if plan.isolation.may_mount else None
         tree = assemble.Tree(**dict(zip(message["mounts"], sent)))
         root = assemble.root_of(tree)
         assemble.furnish(root, tree)
@@ -292,6 +296,8 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
             theirs.receive()
         except EOFError:
             os._exit(1)  # the launcher is gone before it recorded us
+        if nested is not None:
+            inner.enter(nested)
         namespaces.unshare(namespaces.CLONE_NEWCGROUP)
         if plan.tied:
             process.die_with_parent()
@@ -299,6 +305,12 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
         process.close_all_but([0, 1, 2, theirs.fileno()])
         confinement.apply(prepared)
         raise confinement.execute(plan.argv, dict(plan.environment))
+
+
+def _prepare_inner(theirs: Channel) -> inner.Inner:
+    nested = inner.prepare()
+    theirs.send({})
+    return nested
 
 
 def _prepare_tree(preparation: Preparation | None, root: int, theirs: Channel) -> Sequence[str]:

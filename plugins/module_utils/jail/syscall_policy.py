@@ -62,7 +62,10 @@ mq_timedsend mq_unlink recvfrom recvmmsg recvmsg sendmmsg sendmsg sendto setsock
 """
 _SYSTEM_V = "msgctl msgget msgrcv msgsnd semctl semget semop semtimedop shmat shmctl shmdt shmget"
 
+_NEWER_MOUNT_CALLS = "fsopen fsconfig fsmount fspick move_mount mount_setattr open_tree open_tree_attr"
+
 _OPENED_BY = {
+    "allow_mount": "mount umount2",
     "allow_sysvipc": _SYSTEM_V,
     "allow_set_hostname": "sethostname setdomainname",
 }

@@ -295,6 +295,10 @@ class Tree(NamedTuple):
         kind = GroupV2 if self.version == 2 else GroupV1
         return kind(self.roots, parent, name)
 
+    def counts(self, controllers: str) -> bool:
+        """Whether the hierarchy with these controllers (as ``/proc/PID/cgroup`` names them) is one of these."""
+        return self.version == 2 if not controllers else bool(set(controllers.split(",")) & set(self.roots))
+
     def names(self, parent: str) -> list[str]:
         """The names of the groups that are there below ``parent``."""
         found: set[str] = set()

@@ -18,10 +18,19 @@ def map_ids(pid: int, first: int, count: int) -> None:
             file.write(line)
 
 
+ALL = (1 << 32) - 1
+"""How many ids the map of the initial user namespace has."""
+
+
+def read(pid: int, name: str) -> list[list[int]]:
+    """The lines of a map (``uid_map`` or ``gid_map``) of a process: first inside, first outside as we see it, count."""
+    with open(f"/proc/{pid}/{name}", encoding="ascii") as file:
+        return [[int(word) for word in line.split()] for line in file]
+
+
 def first_outside(pid: int) -> int:
     """The id outside of user 0 in the user namespace of ``pid``, as we see it."""
-    with open(f"/proc/{pid}/uid_map", encoding="ascii") as file:
-        return next(int(outside) for inside, outside, _count in map(str.split, file) if inside == "0")
+    return next(outside for inside, outside, _count in read(pid, "uid_map") if inside == 0)
 
 
 def map_mount(mount: int, userns: int, attributes: int = 0) -> None:

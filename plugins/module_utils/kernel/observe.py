@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import resource
+
 _CAPABILITY_SETS = {
     "bounding": "CapBnd",
     "effective": "CapEff",
@@ -12,6 +14,9 @@ _CAPABILITY_SETS = {
     "inheritable": "CapInh",
     "ambient": "CapAmb",
 }
+
+_LIMITS = {"Max core file size": "core", "Max open files": "nofile", "Max processes": "nproc"}
+_LIMIT_COLUMN = 26  # where the figures begin (fs/proc/base.c)
 
 
 def status(pid: int) -> dict[str, str]:
@@ -41,3 +46,25 @@ def personality(pid: int) -> int:
     """The execution domain and its flags (personality(2))."""
     with open(f"/proc/{pid}/personality", encoding="ascii") as file:
         return int(file.read(), 16)
+
+
+def control_groups(pid: int) -> list[tuple[str, str]]:
+    """For each hierarchy its controllers, parted by commas (none for version 2), and the process's group in it."""
+    with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
+        lines = [line.rstrip("\n").split(":", 2) for line in file]
+    return [(controllers, path) for _number, controllers, path in lines]
+
+
+def hard_limits(pid: int) -> dict[str, int]:
+    """The hard resource limits of a process by lower-case name (:mod:`rlimits`), of those in :data:`_LIMITS`.
+
+    From ``/proc/PID/limits``: for prlimit(2) one needs CAP_SYS_RESOURCE, which not every host's root has.
+    """
+    found = {}
+    with open(f"/proc/{pid}/limits", encoding="ascii") as file:
+        for line in file:
+            name = _LIMITS.get(line[:_LIMIT_COLUMN].strip())
+            if name is not None:
+                hard = line[_LIMIT_COLUMN:].split()[1]
+                found[name] = resource.RLIM_INFINITY if hard == "unlimited" else int(hard)
+    return found

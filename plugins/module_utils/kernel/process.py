@@ -106,6 +106,11 @@ def hide_memory() -> None:
     prctl(_PR_SET_DUMPABLE, 0)
 
 
+def show_memory() -> None:
+    """Undo :func:`hide_memory`."""
+    prctl(_PR_SET_DUMPABLE, 1)
+
+
 def forbid_new_privileges() -> None:
     """From here on no exec gives privileges (PR_SET_NO_NEW_PRIVS)."""
     prctl(_PR_SET_NO_NEW_PRIVS, 1)

@@ -11,26 +11,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 from ...kernel import capabilities, namespaces, observe, paths, process
 from ..devices import rules as node_rules
 from ..live import Running
 from . import covers
-
-
-class Fact(NamedTuple):
-    """One thing that holds a jail.
-
-    :param live: as the kernel has it; JSON-able, in words.
-    :param expected: as the start settled it.
-    :param holds: whether the jail has no more than was settled.
-    """
-
-    name: str
-    live: Any
-    expected: Any
-    holds: bool
+from .fact import Fact
 
 
 def bounding_set(running: Running) -> Fact:

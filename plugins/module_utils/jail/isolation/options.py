@@ -20,7 +20,7 @@ from ..options import Option, as_it_is
 from ..volumes import live as volumes
 from ..volumes import words
 from . import nodes, observed, profiles, sysctls
-from .observed import Fact
+from .fact import Fact
 
 _SECURELEVELS = (-1, 3)
 _SECONDS_MAX = 100 * 366 * 24 * 3600  # of a clock's offset; the kernel takes half of what 64 bits hold
@@ -126,6 +126,7 @@ def _changes(
 
 OPTIONS = (
     _switch("allow_chflags", observed.bounding_set),
+    _switch("allow_mount", observed.bounding_set),
     _switch("allow_raw_sockets", observed.bounding_set),
     _switch("allow_set_hostname", observed.bounding_set),
     _switch("allow_socket_af", observed.seccomp),

@@ -34,6 +34,7 @@ class Isolation(NamedTuple):
     :param profile: the digest of the seccomp profile's file; empty when it is none.
     :param masked_paths: absolute paths in the jail that are covered.
     :param readonly_paths: absolute paths in the jail that are read-only, and within them those that are not.
+    :param may_mount: whether its root may mount, in an inner user namespace.
     :param devices: those besides the standard ones.
     :param time_offset: seconds by which each clock of :data:`namespaces.CLOCKS` is moved; empty without a time
         namespace.
@@ -48,6 +49,7 @@ class Isolation(NamedTuple):
     masked_paths: Sequence[str]
     readonly_paths: Sequence[str]
     writable_paths: Sequence[str]
+    may_mount: bool
     devices: Sequence[Node]
     devices_filtered: bool
     time_offset: Mapping[str, int]

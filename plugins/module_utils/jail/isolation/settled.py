@@ -17,6 +17,7 @@ from .record import Isolation
 
 SWITCHES = {
     "allow_chflags": ("LINUX_IMMUTABLE",),
+    "allow_mount": ("SYS_ADMIN",),
     "allow_raw_sockets": ("NET_RAW",),
     "allow_set_hostname": ("SYS_ADMIN",),
     "allow_socket_af": (),
@@ -58,6 +59,7 @@ def settle(values: Mapping[str, Any]) -> Isolation:
         masked_paths=_changed(policy.MASKED_PATHS, values["masked_paths"]),
         readonly_paths=_changed(policy.READONLY_PATHS, values["readonly_paths"]),
         writable_paths=[] if values["securelevel"] >= _NETWORK_SECURE else list(policy.WRITABLE_PATHS),
+        may_mount=values["allow_mount"],
         devices=nodes.nodes(values["devices"], values["securelevel"]),
         devices_filtered=True,
         time_offset=values["time_offset"] if any(values["time_offset"].values()) else {},
@@ -81,12 +83,13 @@ def _refuse_impossible(values: Mapping[str, Any]) -> None:
             option="allow_chflags",
             advice="it can only be had together with userns=host",
         )
-    if values["allow_set_hostname"] and values["userns"] == "host":
-        raise JailError(
-            "it needs CAP_SYS_ADMIN, which in the host's user namespace is power over the host",
-            option="allow_set_hostname",
-            advice="it cannot be had together with userns=host",
-        )
+    for switch in ("allow_mount", "allow_set_hostname"):
+        if values[switch] and values["userns"] == "host":
+            raise JailError(
+                "it needs CAP_SYS_ADMIN, which in the host's user namespace is power over the host",
+                option=switch,
+                advice="it cannot be had together with userns=host",
+            )
 
 
 def _capabilities(values: Mapping[str, Any]) -> list[str]:

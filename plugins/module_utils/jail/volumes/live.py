@@ -20,10 +20,9 @@ from ..live import Running
 from . import given, placing, sources
 from .given import Given
 from .sources import Place
-from .words import OVERLAY, TMPFS, Volume
+from .words import OVERLAY, TMPFS, Volume, flags
 from .words import sources as sources_of
 
-_WORDS = {"read_only": "ro", "nosuid": "nosuid", "nodev": "nodev", "noexec": "noexec"}
 _STAGING = "/run"
 
 
@@ -48,6 +47,12 @@ def write(running: Running, wanted: Sequence[Volume]) -> None:
 
     :raises JailError: when a mount is in use, or a source may not be given.
     """
+    if running.isolation.may_mount:
+        raise JailError(
+            "the mounts of a jail that may mount are locked, so that its root cannot take their flags off",
+            option=sources.OPTION,
+            advice="restart the jail: jail_state state=restarted with this option makes it so",
+        )
     before = read(running)
     for volume in reversed(before):
         if volume not in wanted:
@@ -104,8 +109,7 @@ def _holds(table: Sequence[Mounted], entry: dict[str, Any]) -> bool:
     if not on_target:
         return False
     mount = on_target[-1]
-    flags = mount.flags.split(",")
-    if any(word not in flags for key, word in _WORDS.items() if volume[key]):
+    if not flags(volume) <= set(mount.flags.split(",")):
         return False
     if volume["type"] in (OVERLAY, TMPFS):
         return bool(mount.fstype == volume["type"])
@@ -117,6 +121,11 @@ def _place(volume: Volume) -> Place | None:
         with paths.opened(sources.open_source(volume, path)) as source:
             return sources.place_of(source)
     return None
+
+
+def recorded(name: str) -> list[Volume]:
+    """What a running jail was given last."""
+    return [entry["volume"] for entry in _entries(name)]
 
 
 def _entries(name: str) -> list[dict[str, Any]]:

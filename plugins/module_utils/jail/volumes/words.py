@@ -22,6 +22,7 @@ _MODE = re.compile(r"0?[0-7]{3,4}")
 _OURS = ("/dev", "/proc", "/sys")
 """What a start mounts there is not to be covered, nor its masks."""
 
+_FLAGS = {"read_only": "ro", "nosuid": "nosuid", "nodev": "nodev", "noexec": "noexec"}  # in a mount table
 _ATTRIBUTES = {"read_only": mounts.RDONLY, "nosuid": mounts.NOSUID, "nodev": mounts.NODEV, "noexec": mounts.NOEXEC}
 
 Volume = Mapping[str, Any]
@@ -86,6 +87,11 @@ def sources(volume: Volume) -> list[str]:
 def attributes(volume: Volume) -> int:
     """The kernel's mount attributes of a volume."""
     return sum(bit for name, bit in _ATTRIBUTES.items() if volume[name])
+
+
+def flags(volume: Volume) -> frozenset[str]:
+    """The same as a mount table has them."""
+    return frozenset(word for key, word in _FLAGS.items() if volume[key])
 
 
 def _one(said: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,77 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An inner user namespace, for a jail that may mount.
+
+Who has made a mount namespace may take off every mount in it, the covers of masked paths too. So the root is built in
+the jail's user namespace, and handed to one below it by a copy of the mount namespace: the kernel locks all mounts of
+such a copy together, with their flags (mount_namespaces(7), "Restrictions on mount namespaces"). The inner one has the
+same ids, and owns the network and the host name, for which its capabilities count.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import NamedTuple
+
+from ..kernel import namespaces, paths, process
+from . import ids, policy
+
+_KINDS = ("user", "net", "uts")
+
+
+class Inner(NamedTuple):
+    """The namespace, before anybody is in it.
+
+    :param userns: a descriptor of it.
+    :param parameters: a descriptor of the kernel parameters as the jail will not see them, writable.
+    """
+
+    userns: int
+    parameters: int
+
+
+def prepare() -> Inner:
+    """Make it, and go into its network and UTS namespace. We are the root of its parent, alone, and still see the
+    host's /proc."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        child = process.fork(lambda: _make(theirs))
+        theirs.close()
+        try:
+            data, descriptors, _flags, _address = socket.recv_fds(ours, 32, len(_KINDS))
+            if len(descriptors) != len(_KINDS):
+                raise OSError(0, "the process that was to make the inner user namespace ended early")
+            for name in ("uid_map", "gid_map"):
+                with open(f"/proc/{int(data)}/{name}", "w", encoding="ascii") as file:
+                    file.write(f"0 0 {ids.COUNT}\n")
+            ours.send(b".")
+        finally:
+            ours.close()
+            process.wait(child)
+    userns, network, names = descriptors
+    for descriptor, kind in ((network, "net"), (names, "uts")):
+        with paths.opened(descriptor):
+            namespaces.setns(descriptor, namespaces.KINDS[kind])
+    os.set_inheritable(userns, False)
+    parameters = os.open("/proc/sys", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return Inner(userns, parameters)
+
+
+def _make(theirs: socket.socket) -> None:
+    namespaces.unshare(sum(namespaces.KINDS[kind] for kind in _KINDS))
+    process.show_memory()  # the map belongs to us only then; there is nobody who could look
+    # The host's /proc has us under the host's number.
+    number = os.readlink("/proc/self").encode()
+    socket.send_fds(theirs, [number], [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in _KINDS])
+    theirs.recv(1)
+
+
+def enter(inner: Inner) -> None:
+    """Go into it with a copy of the mount namespace, as its root; there will be none below it."""
+    namespaces.setns(inner.userns, namespaces.CLONE_NEWUSER)
+    namespaces.unshare(namespaces.CLONE_NEWNS)
+    path = "user/max_user_namespaces"
+    with paths.opened(os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=inner.parameters)) as file:
+        os.write(file, str(policy.USER_NAMESPACES_MAX).encode())

@@ -1,0 +1,107 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a jail's first process sees mounted, with what flags, and what lies in its /dev."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from ...kernel import mounts, paths
+from ...kernel.mounts import Mounted
+from .. import policy
+from ..live import Running
+from ..volumes import live as volumes
+from ..volumes.words import flags as flags_of
+from .fact import Fact
+
+
+class _Expected(NamedTuple):
+    """What may be mounted on a place: a file system (``None``: any), with at least these flags."""
+
+    fstype: str | None
+    flags: frozenset[str]
+
+
+_BASE: Mapping[str, _Expected] = {
+    "/": _Expected(None, frozenset({"nodev"})),
+    "/dev": _Expected("tmpfs", frozenset({"nosuid", "noexec"})),
+    "/dev/pts": _Expected("devpts", frozenset({"nosuid", "noexec"})),
+    "/dev/shm": _Expected("tmpfs", frozenset({"nosuid", "nodev"})),
+    "/dev/mqueue": _Expected("mqueue", frozenset({"nosuid", "nodev", "noexec"})),
+    "/proc": _Expected("proc", frozenset({"nosuid", "nodev", "noexec"})),
+    "/sys": _Expected("sysfs", frozenset({"ro", "nosuid", "nodev", "noexec"})),
+    "/run": _Expected("tmpfs", frozenset({"nosuid", "nodev"})),
+}
+_SHOWN = ("ro", "rw", "nosuid", "nodev", "noexec")
+
+
+def mounted(running: Running) -> Iterator[Fact]:
+    """Every mount, and every one that should be there. What a jail that may mount has mounted beside them is its own
+    business."""
+    expected = _expected(running)
+    top: dict[str, Mounted] = {}
+    for mount in mounts.mount_table(str(running.pid)):
+        top[mount.target] = mount
+    if running.isolation.may_mount:
+        top = {target: mount for target, mount in top.items() if target in expected}
+    for target in sorted({*top, *(path for path in expected if path in _BASE)}):
+        yield _fact(target, top.get(target), expected.get(target))
+
+
+def _fact(target: str, mount: Mounted | None, expected: _Expected | None) -> Fact:
+    live = _words(mount.fstype, set(mount.flags.split(","))) if mount else None
+    settled = _words(expected.fstype or (mount.fstype if mount else "?"), expected.flags) if expected else None
+    holds = (
+        mount is not None
+        and expected is not None
+        and expected.fstype in (None, mount.fstype)
+        and expected.flags <= set(mount.flags.split(","))
+    )
+    return Fact(f"mounts.{target}", live, settled, holds)
+
+
+def _words(fstype: str, flags: set[str] | frozenset[str]) -> str:
+    return " ".join([fstype, *(flag for flag in _SHOWN if flag in flags)])
+
+
+def _expected(running: Running) -> dict[str, _Expected]:
+    """By place. What covers or is read-only is on the list of its paths; which of them this kernel has is looked at
+    elsewhere (:mod:`covers`)."""
+    found = dict(_BASE)
+    isolation = running.isolation
+    for path in isolation.writable_paths:
+        found[path] = _Expected(None, frozenset())
+    for path in isolation.readonly_paths:
+        found[path] = _Expected(None, frozenset({"ro"}))
+    for volume in volumes.recorded(running.name):
+        found[volume["target"]] = _Expected(None, flags_of(volume))
+    for path in isolation.masked_paths:
+        found[path] = _Expected("tmpfs", frozenset({"nosuid", "noexec"}))
+    return found
+
+
+def nodes(running: Running) -> Iterator[Fact]:
+    """The device nodes in its /dev, terminals aside. One that its root has removed is none too many."""
+    with paths.opened(os.open(f"/proc/{running.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as root:
+        found = sorted(_nodes(root, "/dev"))
+    standard = {f"c {major}:{minor}" for major, minor in policy.DEVICES.values()}
+    given = {f"{node.kind} {node.major}:{node.minor}" for node in running.isolation.devices}
+    expected = sorted(standard | given)
+    yield Fact("device_nodes", found, expected, set(found) <= set(expected))
+
+
+def _nodes(root: int, path: str) -> Iterator[str]:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    with paths.opened(paths.open_plain(root, path, flags)) as directory, os.scandir(directory) as entries:
+        names = [entry.name for entry in entries if f"{path}/{entry.name}" not in ("/dev/pts", "/dev/shm")]
+        for name in names:
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            kind = {stat.S_IFCHR: "c", stat.S_IFBLK: "b"}.get(stat.S_IFMT(status.st_mode))
+            if kind:
+                yield f"{kind} {os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+            elif stat.S_ISDIR(status.st_mode):
+                yield from _nodes(root, f"{path}/{name}")
