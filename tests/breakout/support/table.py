@@ -45,7 +45,7 @@ def _notes(report: pytest.TestReport) -> Iterator[str]:
         if name == "control":
             yield f"control not possible: {value}"
         elif name == "measured":
-            yield str(value)
+            yield f"{report.nodeid.rpartition('::test_')[2]}: {value}"
 
 
 class Table:
