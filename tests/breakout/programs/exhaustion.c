@@ -13,6 +13,7 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
@@ -28,9 +29,11 @@ static long take_process(long number, char **word)
     if (!child && word[0] && !strcmp(word[0], "spin"))
         for (;;)
             fork();
-    if (!child)
+    if (!child) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (;;)
             pause();
+    }
     return child;
 }
 

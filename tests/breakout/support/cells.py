@@ -5,14 +5,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.tests.integration.support.calls import jail, module
 
 from .programs import Programs
+
+
+class Taken(NamedTuple):
+    """How many somebody got, and what ended it: ``all`` that was wanted, an error's name, or ``killed``."""
+
+    number: int
+    end: str
+
+
+@contextlib.contextmanager
+def taking(command: Sequence[str], kind: str, number: int, *words: str) -> Iterator[Taken]:
+    """Take so many of a kind by the attack that a command runs, and keep them for a ``with`` block."""
+    attack = subprocess.Popen([*command, "take", kind, str(number), *words], stdout=subprocess.PIPE)
+    assert attack.stdout
+    try:
+        said = attack.stdout.readline().split()
+        yield Taken(int(said[0]), said[1].decode()) if said else Taken(0, "killed")
+    finally:
+        attack.terminate()
+        attack.wait(60)
+        attack.stdout.close()
 
 
 class Cell:
@@ -30,9 +54,10 @@ class Cell:
         assert done.returncode == 0, done
         return done.stdout.decode().strip()
 
-    def begin(self, *words: str, **streams: Any) -> subprocess.Popen[bytes]:
-        """Begin an attack that goes on."""
-        return subprocess.Popen([layout.COMMAND, "exec", self.name, "--", self.programs.attack, *words], **streams)
+    def taking(self, kind: str, number: int, *words: str) -> AbstractContextManager[Taken]:
+        """Take so many of a kind in the jail, and keep them for a ``with`` block."""
+        command = [layout.COMMAND, "exec", self.name, "--", self.programs.attack]
+        return taking(command, kind, number, *words)
 
     def restart(self, **options: Any) -> None:
         """Let it be as new, with other options of ``jail_state`` if need be."""

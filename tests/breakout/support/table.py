@@ -9,7 +9,7 @@ reason. By ``record_property`` a test adds ``control``, why there can be no cont
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
@@ -25,25 +25,27 @@ class Verdict(NamedTuple):
     test: str
     what: str
     why: str
-    notes: tuple[str, ...]
 
 
 def _verdict(report: pytest.TestReport) -> Verdict | None:
     """What a phase of a test says; ``None`` when it says nothing new."""
-    said = [(name, str(value)) for name, value in report.user_properties]
-    notes = tuple(
-        f"control not possible: {value}" if name == "control" else value
-        for name, value in said
-        if name in ("control", "measured")
-    )
     if report.skipped and hasattr(report, "wasxfail"):
-        return Verdict(report.nodeid, NOT_STOPPED, report.wasxfail.removeprefix("reason: "), notes)
+        return Verdict(report.nodeid, NOT_STOPPED, report.wasxfail.removeprefix("reason: "))
     if report.skipped:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        return Verdict(report.nodeid, NOT_RUN, reason.removeprefix("Skipped: "), notes)
+        return Verdict(report.nodeid, NOT_RUN, reason.removeprefix("Skipped: "))
     if report.failed:
-        return Verdict(report.nodeid, FAILED, f"at {report.when}", notes)
-    return Verdict(report.nodeid, STOPPED, "", notes) if report.when == "call" else None
+        return Verdict(report.nodeid, FAILED, f"{report.nodeid} at {report.when}")
+    return Verdict(report.nodeid, STOPPED, "") if report.when == "call" else None
+
+
+def _notes(report: pytest.TestReport) -> Iterator[str]:
+    """What a test has noted for the table by its end."""
+    for name, value in report.user_properties:
+        if name == "control":
+            yield f"control not possible: {value}"
+        elif name == "measured":
+            yield f"{report.nodeid.rpartition('::test_')[2]}: {value}"
 
 
 class Table:
@@ -52,6 +54,7 @@ class Table:
     def __init__(self) -> None:
         self._rows: dict[str, tuple[int, ...]] = {}
         self._found: dict[int, list[Verdict]] = {}
+        self._notes: dict[int, dict[str, None]] = {}
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Keep the tests that belong to a row."""
@@ -65,29 +68,28 @@ class Table:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note what a test showed."""
         verdict = _verdict(report)
-        if verdict:
-            for row in self._rows.get(report.nodeid, ()):
+        for row in self._rows.get(report.nodeid, ()):
+            if verdict:
                 self._found.setdefault(row, []).append(verdict)
+            if report.when == "teardown":
+                self._notes.setdefault(row, {}).update(dict.fromkeys(_notes(report)))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
         """Print the table; with ``-v`` also the tests of each row."""
         for group, rows in GROUPS.items():
             terminalreporter.write_line("")
             terminalreporter.write_line(group, bold=True)
-            for line in _lines(rows, self._found, config.get_verbosity() > 0):
-                terminalreporter.write_line(line)
+            for row, text in rows.items():
+                terminalreporter.write_line(f"{row:3}  {_sum(self._found.get(row, [])):12} {text}")
+                for line in self._remarks(row, config.get_verbosity() > 0):
+                    terminalreporter.write_line(f"{'':5}{line}")
 
-
-def _lines(rows: Mapping[int, str], found: Mapping[int, list[Verdict]], verbose: bool) -> Iterator[str]:
-    for row, text in rows.items():
-        verdicts = found.get(row, [])
-        yield f"{row:3}  {_sum(verdicts):12} {text}"
-        notes = [f"{each.what}: {each.why}" for each in verdicts if each.why]
-        notes += [note for each in verdicts for note in each.notes]
-        yield from (f"{'':5}- {note}" for note in dict.fromkeys(notes))
+    def _remarks(self, row: int, verbose: bool) -> Iterator[str]:
+        verdicts = self._found.get(row, [])
+        yield from (f"- {note}" for note in dict.fromkeys(f"{each.what}: {each.why}" for each in verdicts if each.why))
+        yield from (f"- {note}" for note in self._notes.get(row, {}))
         if verbose:
-            tests = dict.fromkeys(each.test.partition("[")[0] for each in verdicts)
-            yield from (f"{'':7}{test}" for test in tests)
+            yield from dict.fromkeys(each.test.partition("[")[0] for each in verdicts)
 
 
 def _sum(verdicts: list[Verdict]) -> str:

@@ -1,0 +1,373 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Taking all there is: a jail that does so gets its share, and its neighbour, a server, goes on answering.
+
+Every attack is bounded in amount and time, also where it is not stopped: a test must not harm its machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.cellblock.jails.plugins.module_utils import layout
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import live, policy
+from ansible_collections.cellblock.jails.tests.breakout.support import cells
+from ansible_collections.cellblock.jails.tests.breakout.support.cells import Cell, taking
+from ansible_collections.cellblock.jails.tests.breakout.support.known import expect_stopped, not_stopped
+from ansible_collections.cellblock.jails.tests.breakout.support.meter import PORT, Latency, Meter
+from ansible_collections.cellblock.jails.tests.breakout.support.programs import Programs
+from ansible_collections.cellblock.jails.tests.integration.support.boxes import fresh_name
+from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt, inside, jail, module
+
+Record = Callable[[str, object], None]
+
+_SECONDS = 1.5
+_MEBIBYTE = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def server(compiled: Programs) -> Iterator[Cell]:
+    """The neighbour."""
+    name = fresh_name()
+    try:
+        yield cells.made(name, compiled, command=[compiled.server, str(PORT)])
+    finally:
+        attempt("jail_state", name=[name], state="absent")
+
+
+@pytest.fixture(scope="module")
+def before(server: Cell) -> Latency:
+    """How it answers in peace."""
+    return Meter(server.name).measure(_SECONDS)
+
+
+@contextlib.contextmanager
+def _measured(server: Cell, before: Latency, record: Record) -> Iterator[list[Latency]]:
+    """How it answers during a ``with`` block, noted for the table."""
+    found: list[Latency] = []
+    with Meter(server.name).measuring(found):
+        yield found
+    record("measured", f"the neighbour answers in {found[0]}; in peace in {before}")
+
+
+@pytest.fixture
+def observed(server: Cell, before: Latency, record_property: Record) -> Iterator[None]:
+    """How the neighbour answers during the test is noted."""
+    with _measured(server, before, record_property):
+        yield
+
+
+@pytest.fixture
+def during(server: Cell, before: Latency, record_property: Record) -> Iterator[None]:
+    """The neighbour answers during the test as it does in peace, or nearly so: this machine may be busy otherwise."""
+    with _measured(server, before, record_property) as found:
+        yield
+    assert found[0].failures == 0
+    assert found[0].slow < max(20 * before.slow, 250)
+
+
+@contextlib.contextmanager
+def _limits(cell: Cell, **limits: Any) -> Iterator[None]:
+    """Limits of a jail for a ``with`` block; it is as new afterwards."""
+    module("jail_limits", name=cell.name, **limits)
+    try:
+        yield
+    finally:
+        module("jail_state", name=[cell.name], state="stopped")
+        module("jail_limits", name=cell.name, memory_max="unlimited", pids_max="4096", cpus="unlimited")
+        module("jail_state", name=[cell.name], state="started")
+
+
+@pytest.mark.row(47)
+def test_fork_bomb(cell: Cell, server: Cell, during: None) -> None:
+    """Processes that do nothing but fork come to the limit and not beyond; it is one of 4096 by default (see
+    ``test_limits_effect.py``), and a small one here."""
+    with _limits(cell, pids_max="64"), cell.taking("processes", 1000, "spin") as taken:
+        assert taken.number < 64
+        assert taken.end == "EAGAIN"
+        time.sleep(_SECONDS)
+        assert live.group_of(cell.name).get("pids_used") in range(60, 65)
+
+
+@pytest.mark.row(47)
+def test_the_default_bounds_processes(cell: Cell, during: None) -> None:
+    """Of a jail for which nobody set a limit, too; with the limit taken away there are more."""
+    with cell.taking("processes", 5000) as taken:
+        assert 4000 < taken.number < 4096
+    with _limits(cell, pids_max="unlimited"), cell.taking("processes", 4200) as taken:
+        assert taken.number == 4200
+
+
+@pytest.mark.row(48)
+def test_memory(cell: Cell, during: None) -> None:
+    """With ``memory_max`` a jail takes so much and then is killed for it, again and again; without it gets all."""
+    with _limits(cell, memory_max="64M"):
+        for _time in range(3):
+            with cell.taking("memory", 256) as taken:
+                assert taken.end == "killed"
+            assert (live.group_of(cell.name).get("memory_used") or 0) <= 64 * _MEBIBYTE
+    with cell.taking("memory", 256) as taken:
+        assert taken.number == 256
+
+
+@pytest.mark.row(48)
+@not_stopped("memory of a jail without memory_max", "no limit by default")
+def test_memory_by_default(cell: Cell) -> None:
+    """A jail of which nobody said anything is bounded."""
+    expect_stopped(live.group_of(cell.name).get("memory_max") is not None, "memory")
+
+
+@pytest.mark.row(48)
+@pytest.mark.parametrize(
+    ("place", "limits"),
+    [("/dev", policy.DEV_LIMITS), ("/dev/shm", policy.SHM_LIMITS), ("/run", policy.RUN_LIMITS)],
+    ids=["dev", "shm", "run"],
+)
+def test_tmpfs(cell: Cell, place: str, limits: dict[str, str], tmp_path: Path) -> None:
+    """Each tmpfs that a jail can write to is bounded in bytes and in files; one without bounds is not."""
+    with cell.taking("bytes", 100, f"{place}/file") as taken:
+        assert taken.end == "ENOSPC"
+        assert taken.number <= int(limits["size"]) >> 20
+    inside(cell.name, "rm", f"{place}/file")
+    with cell.taking("inodes", 20000, place) as taken:
+        assert taken.end == "ENOSPC"
+        assert taken.number < int(limits["nr_inodes"])
+    cell.restart()
+    on_tmpfs = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(tmp_path)]
+    with taking([*on_tmpfs, cell.programs.attack], "inodes", 20000, str(tmp_path)) as taken:
+        assert taken.end == "all"
+
+
+@pytest.fixture
+def small_disk(compiled: Programs) -> Iterator[tuple[Cell, Cell]]:
+    """Two jails on a disk of 64 MiB that is all that jails have."""
+    names = [fresh_name(), fresh_name()]
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        image = f"{folder}/image"
+        with open(image, "wb") as file:
+            file.truncate(64 * _MEBIBYTE)
+        subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-N", "4096", image], check=True)
+        os.makedirs(layout.STORAGE, exist_ok=True)
+        subprocess.run(["mount", "-o", "loop", image, layout.STORAGE], check=True)
+        try:
+            one, other = (cells.made(name, compiled) for name in names)
+            yield one, other
+        finally:
+            attempt("jail_state", name=names, state="absent")
+            subprocess.run(["umount", layout.STORAGE], check=True)
+
+
+@pytest.mark.row(49)
+@pytest.mark.parametrize(
+    ("kind", "number", "path"),
+    [
+        pytest.param("bytes", 200, "/root/file", marks=not_stopped("disk space", "no quota"), id="bytes"),
+        pytest.param("inodes", 5000, "/root", marks=not_stopped("number of files", "no quota"), id="inodes"),
+    ],
+)
+def test_disk(small_disk: tuple[Cell, Cell], kind: str, number: int, path: str) -> None:
+    """A jail that fills what it can leaves its neighbour room to write."""
+    cell, neighbour = small_disk
+    with (
+        cell.taking(kind, number, path),
+        neighbour.taking("inodes", 1, "/root") as one,
+        neighbour.taking("bytes", 1, "/root/file") as other,
+    ):
+        expect_stopped(one.end == other.end == "all", kind)
+
+
+@pytest.fixture
+def routed(cell: Cell) -> Iterator[None]:
+    """The jail is masqueraded, and there is a network beyond the host."""
+    interface = {
+        "name": "eth0",
+        "bridge": "br-breakout",
+        "addresses": ["10.83.0.2/24"],
+        "gateway": "10.83.0.1",
+        "masquerade": True,
+    }
+    module("jail_net", name=cell.name, interfaces=[interface])
+    subprocess.run(["ip", "link", "add", "beyond", "type", "veth", "peer", "name", "farther"], check=True)
+    for device in ("beyond", "farther"):
+        subprocess.run(["ip", "link", "set", device, "up"], check=True)
+    subprocess.run(["ip", "route", "add", "198.18.0.0/15", "dev", "beyond"], check=True)
+    yield
+    subprocess.run(["ip", "link", "del", "beyond"], check=True)
+    module("jail_net", name=cell.name, interfaces=[])
+
+
+@pytest.mark.row(50)
+@not_stopped("connection tracking", "no number of flows for each jail")
+def test_connection_tracking(cell: Cell, routed: None) -> None:
+    """A masqueraded jail holds at most an eighth of the flows that the host can track (of which this host, which is a
+    network namespace here, has its own count)."""
+    count = Path("/proc/sys/net/netfilter/nf_conntrack_count")
+    bound = int(Path("/proc/sys/net/netfilter/nf_conntrack_max").read_text(encoding="ascii")) // 8
+    wanted = min(bound + 2000, 40000)
+    if wanted < bound:
+        pytest.skip(f"an eighth of the host's flows is {bound}, too many for a test")
+    with cell.taking("flows", wanted, str(0xC6120001)) as taken:
+        assert taken.end == "all"
+        expect_stopped(int(count.read_text(encoding="ascii")) < bound, "flows")
+
+
+@pytest.mark.row(51)
+@pytest.mark.parametrize(("kind", "most"), [("inotify", 1000), ("timers", 150000), ("queues", 300), ("locked", 1000)])
+def test_what_is_counted_by_user(cell: Cell, server: Cell, kind: str, most: int, during: None) -> None:
+    """A jail's users are nobody else's: when they have all inotify instances, pending signals, message queues, or
+    memory that is not swapped, that a user may have, neighbour and host get theirs."""
+    with cell.taking(kind, most) as taken:
+        assert taken.end in ("EMFILE", "EAGAIN", "ENOMEM")
+        with server.taking(kind, 5) as neighbours, taking([cell.programs.attack], kind, 5) as hosts:
+            assert neighbours.end == hosts.end == "all"
+
+
+@pytest.mark.row(51)
+def test_what_is_counted_by_user_where_root_makes_the_namespace(cell: Cell) -> None:
+    """The control: a user namespace made by the host's root has it all from the host's root."""
+    command = ["unshare", "--user", "--map-root-user", "--", cell.programs.attack]
+    with taking(command, "inotify", 1000) as taken:
+        assert taken.end == "EMFILE"
+        with taking([cell.programs.attack], "inotify", 1) as hosts:
+            assert hosts == (0, "EMFILE")
+
+
+@pytest.mark.row(51)
+def test_keys(cell: Cell) -> None:
+    """Keys are not there; for others they are, by number."""
+    with cell.taking("keys", 10) as taken:
+        assert taken == (0, "EPERM")
+    with taking([cell.programs.attack], "keys", 10) as taken:
+        assert taken.end == "all"
+
+
+@pytest.mark.row(52)
+def test_terminals(cell: Cell, server: Cell) -> None:
+    """A jail has so many, and when it has them all the neighbour and the host get others. The host has no such bound
+    for its own."""
+    with cell.taking("terminals", 5000) as taken:
+        assert taken == (policy.PTYS_MAX, "ENOSPC")
+        with server.taking("terminals", 5) as neighbours:
+            assert neighbours.end == "all"
+        master, slave = os.openpty()
+        os.close(master)
+        os.close(slave)
+    with taking([cell.programs.attack], "terminals", policy.PTYS_MAX + 1) as taken:
+        assert taken.end == "all"
+
+
+@pytest.mark.row(53)
+@not_stopped("log", "no bound while a jail runs")
+def test_log(cell: Cell) -> None:
+    """A jail cannot fill the host's disk by what it prints, nor by making the file longer that it prints to."""
+    bound = 64 * _MEBIBYTE
+    log = Path(layout.console(cell.name))
+    cell.restart(command=["sh", "-c", f"{cell.programs.attack} lengthen {2 * bound}; exec sleep 100000"])
+    try:
+        time.sleep(0.2)
+        expect_stopped(log.stat().st_blocks * 512 < bound, "log")
+    finally:
+        cell.restart(command=["sleep", "100000"])
+        log.unlink()
+
+
+@pytest.mark.row(54)
+@not_stopped("input and output", "no limit of bytes and operations for each second")
+def test_disk_saturation(cell: Cell, observed: None, record_property: Record) -> None:
+    """A jail that writes past all caches is held to a rate."""
+    rate = inside(cell.name, cell.programs.attack, "pour", "2", "/root/file").strip()
+    record_property("measured", f"the jail writes {rate} MiB/s")
+    directories = [root for name, root in live.hierarchies().roots.items() if name in ("io", "blkio")]
+    limits = [
+        (Path(root, layout.CGROUP_PARENT, cell.name) / file).read_text(encoding="ascii")
+        for root in directories
+        for file in ("io.max", "blkio.throttle.write_bps_device")
+        if (Path(root, layout.CGROUP_PARENT, cell.name) / file).exists()
+    ]
+    assert limits
+    expect_stopped(any(limits), "no limit is set")
+
+
+@pytest.mark.row(56)
+def test_descriptors(cell: Cell, during: None) -> None:
+    """A process has so many, and all of them are memory of the jail's; the host's table is far from full."""
+    hard = int(inside(cell.name, "sh", "-c", "ulimit -H -n"))
+    allowed = Path("/proc/sys/fs/file-nr").read_text(encoding="ascii").split()
+    with cell.taking("descriptors", hard + 1) as taken:
+        assert taken.number <= hard
+        assert taken.end == "EMFILE"
+    each = min(hard - 10, 19000)
+    crowd = f"for i in 1 2 3 4 5 6 7 8 9 10; do {cell.programs.attack} take descriptors {each} & done; wait"
+
+    def opened(limit: str) -> int:
+        with _limits(cell, memory_max=limit):
+            command = subprocess.Popen([layout.COMMAND, "exec", cell.name, "--", "sh", "-c", crowd], stdout=-3)
+            time.sleep(_SECONDS)
+            now = int(Path("/proc/sys/fs/file-nr").read_text(encoding="ascii").split()[0]) - int(allowed[0])
+            jail("exec", cell.name, "--", "sh", "-c", "kill -9 -1")
+            command.wait()
+            return now
+
+    held, free = opened("32M"), opened("unlimited")
+    assert free > 9 * each
+    assert held < free // 2
+
+
+@pytest.mark.row(56)
+def test_contexts_of_asynchronous_io(cell: Cell) -> None:
+    """Of which the whole machine has a number: a jail gets none; who gets them takes them from all."""
+    with cell.taking("aio", 10, "1") as taken:
+        assert taken == (0, "ENOSYS")
+    with taking([cell.programs.attack], "aio", 10, "1") as taken:
+        assert taken.end == "all"
+
+
+@pytest.mark.row(57)
+def test_system_v_segments(cell: Cell) -> None:
+    """They are not there. Where they are allowed they are memory of the jail's, also when nobody holds them, and go
+    with it; without a limit there is no bound."""
+    with cell.taking("segments", 10) as taken:
+        assert taken == (0, "ENOSYS")
+    before = Path("/proc/sysvipc/shm").read_text(encoding="ascii")
+    cell.restart(allow_sysvipc=True)
+    try:
+        with cell.taking("segments", 128) as taken:
+            assert taken.end == "all"
+        cell.restart()
+        with _limits(cell, memory_max="64M"):
+            for _time in range(2):
+                with cell.taking("segments", 128) as taken:
+                    assert taken.end == "killed"
+            assert (live.group_of(cell.name).get("memory_used") or 0) <= 64 * _MEBIBYTE
+    finally:
+        cell.restart(allow_sysvipc=False)
+    assert Path("/proc/sysvipc/shm").read_text(encoding="ascii") == before
+
+
+@pytest.fixture
+def wide(cell: Cell, server: Cell) -> Iterator[None]:
+    """Two jails on a network with room for many neighbours."""
+    for number, each in enumerate((cell, server)):
+        interface = {"name": "eth0", "bridge": "br-breakout", "addresses": [f"10.83.0.{number + 2}/16"]}
+        module("jail_net", name=each.name, interfaces=[interface])
+    yield
+    for each in (cell, server):
+        module("jail_net", name=each.name, interfaces=[])
+
+
+@pytest.mark.row(58)
+@not_stopped("table of neighbours", "the kernel has one for all network namespaces, and jails ask for any neighbour")
+def test_table_of_neighbours(cell: Cell, server: Cell, wide: None) -> None:
+    """When a jail has asked for many neighbours that are not there, another still gets to one it has not yet met."""
+    with cell.taking("neighbours", 5000, str(0x0A530100)), server.taking("neighbours", 1, str(0x0A53F001)) as taken:
+        expect_stopped(taken.end == "all", taken.end)
