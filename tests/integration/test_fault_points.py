@@ -11,77 +11,28 @@ kind, one after the other and apart from each other, so each method and each kin
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from ansible_collections.cellblock.jails.plugins.module_utils import layout
-from ansible_collections.cellblock.jails.plugins.module_utils.jail import build, converge, ids, rootfs
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import build, rootfs
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import recipes, storage, templates
-from ansible_collections.cellblock.jails.tests.integration.support import sandbox, tracing
+from ansible_collections.cellblock.jails.tests.integration.support import faults
 
 SMALL: dict[str, Any] = {"method": "skeleton", "binaries": ["true"]}
 
 
 @pytest.fixture(autouse=True)
 def orphans() -> Iterator[None]:
-    """What a killed process leaves comes to us, so that we see it end."""
-    tracing.needs_strace()
-    process.adopt_orphans(True)
-    yield
-    process.adopt_orphans(False)
+    """For every test here."""
+    with faults.orphans_are_ours():
+        yield
 
 
 def converged(name: str, **options: Any) -> None:
     """What the module does for one jail."""
-    outcome = converge.converge(rootfs.FACET, [{"name": name, **options}], False)[name]
-    if outcome.error:
-        raise AssertionError(outcome.error)
-
-
-def half_made(*places: str) -> list[str]:
-    """What is half made or half removed in our directories."""
-    found = []
-    for place in places:
-        if os.path.isdir(place):
-            found += [os.path.join(place, name) for name in os.listdir(place) if name.startswith(".")]
-    return found
-
-
-def leaked() -> dict[str, list[str]]:
-    """What nothing of ours may leave behind once a run has come to its end."""
-    return {
-        "half made": half_made(layout.TEMPLATES, layout.STORAGE),
-        # The ids are given back last, and nobody else's are in our file; their groups can be another test run's.
-        "builds": [name for name in ids.names() if name in build.killed()],
-        "mounts": sandbox.mount_points(),
-        "groups": sandbox.groups(),
-    }
-
-
-def reap() -> None:
-    """Wait until all that was started by a killed process has ended."""
-    while True:
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            return
-
-
-def survives_every_kill(begin: Callable[[], object], finish: Callable[[], object], stride: int = 1) -> int:
-    """Kill ``begin`` at each step; after each, ``finish`` runs and has to find its way; how often it was hit."""
-    before = leaked()
-    hits = 0
-    for number, step in tracing.killed_at_each_step(begin, stride):
-        reap()
-        finish()
-        assert leaked() == before, f"killed at step {number}, {step}"
-        hits += number > 0
-    assert hits
-    print(f"killed at {hits} steps")
-    return hits
+    faults.converged(rootfs.FACET, name, **options)
 
 
 def test_every_step_of_building_a_template() -> None:
@@ -96,7 +47,7 @@ def test_every_step_of_building_a_template() -> None:
         assert os.path.exists(f"{templates.tree(recipes.key(recipe))}/usr/bin/true")
         templates.remove(recipes.key(recipe))
 
-    survives_every_kill(build_template, finish)
+    faults.survives_every_kill(build_template, finish)
 
 
 @pytest.mark.parametrize("kind", storage.KINDS)
@@ -111,7 +62,7 @@ def test_every_step_of_making_storage(name: str, kind: str) -> None:
         converged(name, state="absent")
 
     finish()
-    survives_every_kill(lambda: converged(name, **wish), finish)
+    faults.survives_every_kill(lambda: converged(name, **wish), finish)
 
 
 @pytest.mark.parametrize("kind", storage.KINDS)
@@ -125,4 +76,4 @@ def test_every_step_of_removing_storage(name: str, kind: str) -> None:
         assert storage.describe(name) is None
         converged(name, **wish)
 
-    survives_every_kill(lambda: converged(name, state="absent"), finish)
+    faults.survives_every_kill(lambda: converged(name, state="absent"), finish)

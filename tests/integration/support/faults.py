@@ -1,0 +1,81 @@
+# Copyright: (c) 2026, cellblock.jails contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kill a piece of work at each of its steps (:mod:`tracing`), and look whether the next run finds its way and anything
+is left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ansible_collections.cellblock.jails.plugins.module_utils import layout
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import build, converge, ids
+from ansible_collections.cellblock.jails.plugins.module_utils.jail.facet import Facet
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process
+
+from . import sandbox, tracing
+
+
+@contextlib.contextmanager
+def orphans_are_ours() -> Iterator[None]:
+    """What a killed process leaves comes to us, so that we see it end."""
+    tracing.needs_strace()
+    process.adopt_orphans(True)
+    try:
+        yield
+    finally:
+        process.adopt_orphans(False)
+
+
+def converged(facet: Facet, name: str, **options: Any) -> None:
+    """What the module of a facet does for one jail."""
+    outcome = converge.converge(facet, [{"name": name, **options}], False)[name]
+    if outcome.error:
+        raise AssertionError(outcome.error)
+
+
+def half_made(*places: str) -> list[str]:
+    """What is half made or half removed in our directories."""
+    found = []
+    for place in places:
+        if os.path.isdir(place):
+            found += [os.path.join(place, name) for name in os.listdir(place) if name.startswith(".")]
+    return found
+
+
+def leaked() -> dict[str, list[str]]:
+    """What nothing of ours may leave behind once a run has come to its end."""
+    shelves = os.listdir(layout.SNAPSHOTS) if os.path.isdir(layout.SNAPSHOTS) else []
+    return {
+        "half made": half_made(layout.TEMPLATES, layout.STORAGE, *map(layout.snapshots, shelves)),
+        # The ids are given back last, and nobody else's are in our file; their groups can be another test run's.
+        "builds": [name for name in ids.names() if name in build.killed()],
+        "mounts": sandbox.mount_points(),
+        "groups": sandbox.groups(),
+    }
+
+
+def reap() -> None:
+    """Wait until all that was started by a killed process has ended."""
+    while True:
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def survives_every_kill(begin: Callable[[], object], finish: Callable[[], object], stride: int = 1) -> int:
+    """Kill ``begin`` at each step; after each, ``finish`` runs and has to find its way; how often it was hit."""
+    before = leaked()
+    hits = 0
+    for number, step in tracing.killed_at_each_step(begin, stride):
+        reap()
+        finish()
+        assert leaked() == before, f"killed at step {number}, {step}"
+        hits += number > 0
+    assert hits
+    print(f"killed at {hits} steps")
+    return hits
