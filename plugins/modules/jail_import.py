@@ -36,7 +36,7 @@ options:
   storage: &storage
     description: What the jail's files are kept in, as in M(cellblock.jails.jail_rootfs); V(directory) if left out.
     type: str
-    choices: [directory]
+    choices: [directory, btrfs]
   checksum: &checksum
     description:
       - What the file must have, C(sha256:) and 64 hexadecimal digits. The checksum inside the file shows that it is

@@ -22,7 +22,7 @@ import pytest
 from ansible_collections.cellblock.jails.plugins.module_utils import layout, runtime
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import converge, imports, state
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import paths
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import exportfile, storage
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import exportfile
 from ansible_collections.cellblock.jails.tests.integration.support import evidence, likeness, richtree, sandbox
 from ansible_collections.cellblock.jails.tests.integration.support.calls import (
     attempt,
@@ -32,7 +32,7 @@ from ansible_collections.cellblock.jails.tests.integration.support.calls import 
     refused,
     shell,
 )
-from ansible_collections.cellblock.jails.tests.integration.support.layer import stored, writable
+from ansible_collections.cellblock.jails.tests.integration.support.layer import own_files, stored, writable
 
 COMPRESSIONS = {"none": b"jail.json", "gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
 
@@ -43,18 +43,19 @@ def make(name: str, kind: str = "overlay") -> None:
     module("jail_state", name=[name], command=["sleep", "100000"])
 
 
-@pytest.fixture(params=storage.KINDS)
-def rich(name: str, request: pytest.FixtureRequest) -> Iterator[str]:
+@pytest.fixture
+def rich(name: str, storage_kind: str) -> Iterator[str]:
     """A jail that does not run, with one of everything in its tree, and some of it taken away from its template; and
     the name of an import of it, which is removed as well."""
-    make(name, request.param)
+    make(name, storage_kind)
     module("jail_state", name=[name], state="started")
     shell(name, "rm /etc/nsswitch.conf; rm -rf /srv; mkdir /srv; echo x >> /etc/hosts; mv /usr/share /usr/other")
     module("jail_state", name=[name], state="stopped")
-    richtree.furnish(writable(name))
-    for covered in ("dev", "proc", "sys", "run"):
-        (writable(name) / covered).mkdir(exist_ok=True)
-        (writable(name) / covered / "beneath").write_text("a mount")
+    with own_files(stored(name)) as top:
+        richtree.furnish(top)
+        for covered in ("dev", "proc", "sys", "run"):
+            (top / covered).mkdir(exist_ok=True)
+            (top / covered / "beneath").write_text("a mount")
     yield name
     attempt("jail_state", name=[f"{name}-i"], state="absent")
 
@@ -173,15 +174,23 @@ def test_an_export_of_a_snapshot_while_the_jail_runs(box: str, tmp_path: Path) -
 
 
 def test_exporting_writes_nothing_to_the_jail(rich: str, tmp_path: Path) -> None:
-    """Its storage is as it was, to the times of last change, and so is all else but the file."""
+    """Its storage is as it was, to the times of last change, and so is all else but the file. (In an image the kernel
+    notes that it was mounted.)"""
     module("jail_info")
+    with own_files(stored(rich)) as top:
+        tree = likeness.described(str(top))
     before = {place: likeness.described(place) for place in (layout.ETC, layout.LIB)}
     module("jail_export", name=rich, dest=str(tmp_path / "jail.tar"))
     assert likeness.described(layout.ETC) == before[layout.ETC]
     after = likeness.described(layout.LIB)
-    for path in ("", os.path.relpath(layout.IDS, layout.LIB)):  # the confinement has ids of its own while it runs
-        after[path]["changed"] = before[layout.LIB][path]["changed"]
+    assert after.pop(os.path.relpath(layout.IDS, layout.LIB))  # the confinement has ids of its own while it runs
+    assert before[layout.LIB].pop(os.path.relpath(layout.IDS, layout.LIB))
+    after[""]["changed"] = before[layout.LIB][""]["changed"]
+    image = f"jails/{rich}/image"
+    assert (before[layout.LIB].pop(image, None) is None) == (after.pop(image, None) is None)
     assert_same(before[layout.LIB], after)
+    with own_files(stored(rich)) as top:
+        assert_same(tree, likeness.described(str(top)))
 
 
 def test_an_export_that_is_there_stays(box: str, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from ansible_collections.cellblock.jails.tests.integration.support.calls import 
     refused,
     shell,
 )
-from ansible_collections.cellblock.jails.tests.integration.support.layer import stored, writable
+from ansible_collections.cellblock.jails.tests.integration.support.layer import own_files, stored
 
 SLEEP = ["sleep", "100000"]
 Names = Callable[[int], list[str]]
@@ -57,20 +57,27 @@ def roll_back(name: str, label: str = "one", **options: Any) -> dict[str, Any]:
     return module("jail_snapshot", name=name, snapshot=label, state="rolled_back", **options)
 
 
+def snapshot(name: str, label: str = "one") -> storage.Storage:
+    """The storage of a snapshot."""
+    found = snapshots.describe(name, label)
+    assert found
+    return found.storage
+
+
+def own(found: storage.Storage) -> dict[str, dict[str, Any]]:
+    """All files that are a jail's own, as they are on disk."""
+    with own_files(found) as top:
+        return likeness.described(str(top))
+
+
 def network() -> str:
     """The host's network, however far it is with its own addresses."""
     return evidence.network().replace(" tentative", "")
 
 
-@pytest.fixture(params=storage.KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    """Each kind of storage."""
-    return str(request.param)
-
-
-def test_a_jail_that_runs_before_and_after_has_its_files_back(name: str, kind: str) -> None:
+def test_a_jail_that_runs_before_and_after_has_its_files_back(name: str, storage_kind: str) -> None:
     """What was changed, removed and made since is as it was; the jail runs on it, and its range of ids stays."""
-    make(name, kind)
+    make(name, storage_kind)
     start(name)
     shell(name, "echo one > /root/f; ln /root/f /root/g; rm /etc/nsswitch.conf; rm -rf /srv; mkdir /srv; chown 7 /srv")
     before = shell(name, "ls -lan /root /srv /etc; cat /root/g")
@@ -87,24 +94,24 @@ def test_a_jail_that_runs_before_and_after_has_its_files_back(name: str, kind: s
     assert module("jail_info", name=[name])["jails"][name]["first_id"] == ids
 
 
-def test_nothing_is_lost_on_the_way(name: str, kind: str) -> None:
+def test_nothing_is_lost_on_the_way(name: str, storage_kind: str) -> None:
     """A tree with one of everything is the same, attribute for attribute, in the snapshot and after going back: also
     what the overlay notes in its upper directory, whiteouts and all."""
-    make(name, kind)
+    make(name, storage_kind)
     start(name)
     shell(name, "rm /etc/nsswitch.conf; rm -rf /srv; mkdir /srv; echo x >> /etc/hosts; chmod 700 /opt")
     stop(name)
-    richtree.furnish(writable(name))
-    before = likeness.described(str(writable(name)))
+    with own_files(stored(name)) as top:
+        richtree.furnish(top)
+    before = own(stored(name))
     take(name)
-    snapshot = snapshots.describe(name, "one")
-    assert snapshot
-    assert snapshot.storage.writable
-    assert likeness.described(snapshot.storage.writable) == before
-    (writable(name) / "rich/links/one").write_text("changed")
-    assert likeness.described(snapshot.storage.writable) == before
+    assert own(snapshot(name)) == before
+    with own_files(stored(name)) as top:
+        (top / "rich/links/one").write_text("changed")
+    assert own(stored(name)) != before
+    assert own(snapshot(name)) == before
     roll_back(name)
-    assert likeness.described(str(writable(name))) == before
+    assert own(stored(name)) == before
     assert {os.stat(folder).st_mode & 0o077 for folder in (layout.SNAPSHOTS, layout.snapshots(name))} == {0}
 
 
@@ -141,10 +148,10 @@ def test_desired_state_comes_back(name: str) -> None:
     assert network() == used
 
 
-def test_once_is_enough(name: str, kind: str) -> None:
+def test_once_is_enough(name: str, storage_kind: str) -> None:
     """A snapshot that is there is not taken again; a jail that is what it was is not rolled back again, until it has
     been started or its desired state changed."""
-    make(name, kind)
+    make(name, storage_kind)
     assert take(name)["changed"]
     assert not take(name)["changed"]
     assert roll_back(name)["changed"]
@@ -165,9 +172,9 @@ def test_once_is_enough(name: str, kind: str) -> None:
     assert roll_back(name, "one")["changed"], "another snapshot of the same label"
 
 
-def test_check_mode_foretells_and_touches_nothing(name: str, kind: str) -> None:
+def test_check_mode_foretells_and_touches_nothing(name: str, storage_kind: str) -> None:
     """Taking, going back and removing: as foretold, and only then."""
-    make(name, kind)
+    make(name, storage_kind)
     module("jail_info")
     for state in ("present", "rolled_back", "absent"):
         wish: dict[str, Any] = {"name": name, "snapshot": "one", "state": state}
@@ -181,10 +188,10 @@ def test_check_mode_foretells_and_touches_nothing(name: str, kind: str) -> None:
         assert evidence.everything() != before, state
 
 
-def test_a_jail_that_runs_is_not_copied(name: str, kind: str) -> None:
+def test_a_jail_that_runs_is_not_copied(name: str, storage_kind: str) -> None:
     """Where storage cannot be copied at one moment, a snapshot of a jail that runs is refused with what would do; going
     back is refused for every kind. Both in check mode too. A snapshot that is there already is no reason to stop."""
-    make(name, kind)
+    make(name, storage_kind)
     take(name)
     start(name)
     before = evidence.files(layout.LIB)
@@ -210,19 +217,19 @@ def test_many_jails_in_one_run(names: Names) -> None:
     assert result["failed"]
     assert [result["jails"][each].get("failed", False) for each in jails] == [False, False, True]
     assert "has no root file system" in result["jails"][jails[2]]["msg"]
-    assert [snapshot.label for each in jails[:2] for snapshot in snapshots.of(each)] == ["one", "one"]
+    assert [found.label for each in jails[:2] for found in snapshots.of(each)] == ["one", "one"]
     assert not snapshots.names() or set(snapshots.names()) <= set(jails[:2])
 
 
-def test_snapshots_of_a_jail_are_listed_and_go_with_it(name: str, kind: str) -> None:
+def test_snapshots_of_a_jail_are_listed_and_go_with_it(name: str, storage_kind: str) -> None:
     """By the module and by the command, oldest first; removing the jail removes them, its root file system alone does
     not, and going back to one makes it anew."""
-    make(name, kind)
+    make(name, storage_kind)
     take(name, "z-first")
     take(name, "second.2")
     found = module("jail_info", name=[name])["jails"][name]["snapshots"]
     assert [each["snapshot"] for each in found] in (["z-first", "second.2"], ["second.2", "z-first"])  # by the second
-    assert {each["storage"] for each in found} == {kind}
+    assert {each["storage"] for each in found} == {storage_kind}
     lines = jail("snapshot", "ls", name).stdout.decode().splitlines()
     assert lines[0].split() == ["NAME", "SNAPSHOT", "CREATED", "STORAGE", "TEMPLATE"]
     assert {tuple(line.split()[:2]) for line in lines[1:]} == {(name, "z-first"), (name, "second.2")}
@@ -317,38 +324,35 @@ def test_by_hand(name: str) -> None:
     stop(name)
     assert not jail("snapshot", "rollback", name, "one").returncode
     assert not roll_back(name)["changed"]
-    assert not os.path.exists(writable(name) / "new")
+    assert "new" not in own(stored(name))
     assert not jail("snapshot", "rm", name, "one").returncode
     assert jail("snapshot", "ls").stdout.decode().splitlines()[1:] == []
     assert jail("snapshot", "rollback", name, "one").returncode
 
 
-def test_links_out_of_the_tree_are_copied_as_links(name: str, kind: str, tmp_path: Path) -> None:
+def test_links_out_of_the_tree_are_copied_as_links(name: str, storage_kind: str, tmp_path: Path) -> None:
     """Nothing that a hostile tree points to is read, written or removed: links, and links in the place of directories.
     (A copy that follows them does reach it.)"""
     canary = tmp_path / "canary"
     canary.mkdir()
     (canary / "secret").write_text("the host's")
-    make(name, kind)
-    top = writable(name)
-    for number, target in enumerate((canary, "/", "..", "../../../../../../..", layout.LIB, f"{canary}/secret")):
-        (top / f"link{number}").symlink_to(str(target))
-    assert (top / "link0/secret").read_text() == "the host's"
+    make(name, storage_kind)
+    with own_files(stored(name)) as top:
+        for number, target in enumerate((canary, "/", "..", "../../../../../../..", layout.LIB, f"{canary}/secret")):
+            (top / f"link{number}").symlink_to(str(target))
+        assert (top / "link0/secret").read_text() == "the host's"
     before = evidence.files(str(canary))
     take(name)
     roll_back(name)
-    snapshot = snapshots.describe(name, "one")
-    assert snapshot
-    assert snapshot.storage.writable
-    assert os.readlink(f"{snapshot.storage.writable}/link0") == str(canary)
+    assert own(snapshot(name))["link0"]["content"] == str(canary)
     take(name, state="absent")
     assert evidence.files(str(canary)) == before
 
 
-def test_a_tree_that_is_too_deep_to_copy_is_refused(name: str, kind: str) -> None:
+def test_a_tree_that_is_too_deep_to_copy_is_refused(name: str, storage_kind: str) -> None:
     """Paths of more than 4,096 bytes cannot be copied by name: the snapshot fails, says so, and nothing is left. The
     jail itself can have them."""
-    make(name, kind)
+    make(name, storage_kind)
     start(name)
     shell(name, f"for i in $(seq 30); do mkdir {'d' * 200}; cd {'d' * 200}; done; pwd | wc -c")
     stop(name)

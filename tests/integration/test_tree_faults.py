@@ -29,7 +29,7 @@ from ansible_collections.cellblock.jails.plugins.module_utils.jail import (
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import snapshots, storage
 from ansible_collections.cellblock.jails.tests.integration.support import faults
 from ansible_collections.cellblock.jails.tests.integration.support.faults import converged
-from ansible_collections.cellblock.jails.tests.integration.support.layer import stored, writable
+from ansible_collections.cellblock.jails.tests.integration.support.layer import own_files, stored
 
 SMALL: dict[str, Any] = {"method": "skeleton", "binaries": ["true"]}
 
@@ -41,24 +41,31 @@ def orphans() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=storage.KINDS)
-def box(name: str, request: pytest.FixtureRequest) -> str:
+@pytest.fixture
+def box(name: str, storage_kind: str) -> str:
     """A jail that does not run, with a file of its own and a limit."""
-    converged(rootfs.FACET, name, **SMALL, storage=request.param)
+    converged(rootfs.FACET, name, **SMALL, storage=storage_kind)
     write(name, "one")
     return name
 
 
 def write(name: str, text: str) -> None:
     """Change the jail: its file, and its limit."""
-    (writable(name) / "file").write_text(text)
+    with own_files(stored(name)) as top:
+        (top / "file").write_text(text)
     converged(limits.FACET, name, memory_max={"one": "64M", "two": "128M"}[text])
+
+
+def text_of(found: storage.Storage) -> str:
+    """What is in the file."""
+    with own_files(found) as top:
+        return (top / "file").read_text()
 
 
 def content(name: str) -> tuple[str, int]:
     """What the jail is: the file, and the limit that it would be started with."""
     adopt.settle(name)
-    return (writable(name) / "file").read_text(), store.read(name, "limits")["memory_max"] >> 20
+    return text_of(stored(name)), store.read(name, "limits")["memory_max"] >> 20
 
 
 def test_taking_and_removing_a_snapshot(box: str) -> None:
@@ -74,8 +81,7 @@ def test_taking_and_removing_a_snapshot(box: str) -> None:
         found = snapshots.describe(box, "one")
         if found is None:
             return False
-        assert found.storage.writable
-        assert Path(found.storage.writable, "file").read_text() == "one"
+        assert text_of(found.storage) == "one"
         return True
 
     def finish() -> None:
@@ -114,7 +120,7 @@ def test_going_back(box: str) -> None:
     faults.survives_every_kill(roll_back, finish)
 
 
-@pytest.mark.parametrize("box", ["overlay"], indirect=True)
+@pytest.mark.parametrize("storage_kind", ["overlay"], indirect=True)
 def test_giving_a_tree_back_that_was_removed(box: str) -> None:
     """The same for a jail without a root file system."""
     converged(snapshot.FACET, box, snapshot="one")
@@ -152,7 +158,7 @@ def test_cloning(box: str) -> None:
     assert content(box) == ("one", 64)
 
 
-@pytest.mark.parametrize("box", ["overlay"], indirect=True)
+@pytest.mark.parametrize("storage_kind", ["overlay"], indirect=True)
 def test_exporting(box: str, tmp_path: Path) -> None:
     """The file is there whole or not at all, and what is half written goes with the next run."""
     wish: dict[str, Any] = {"dest": str(tmp_path / "jail.tar"), "compression": "gzip"}
@@ -164,7 +170,7 @@ def test_exporting(box: str, tmp_path: Path) -> None:
         export()
         assert os.listdir(tmp_path) == ["jail.tar"]
         converged(imports.FACET, f"{box}-i", src=wish["dest"])
-        assert (writable(f"{box}-i") / "file").read_text() == "one"
+        assert text_of(stored(f"{box}-i")) == "one"
         converged(state.FACET, f"{box}-i", state="absent")
         os.unlink(wish["dest"])
 
@@ -172,7 +178,7 @@ def test_exporting(box: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", importing.KINDS)
-@pytest.mark.parametrize("box", ["overlay"], indirect=True)
+@pytest.mark.parametrize("storage_kind", ["overlay"], indirect=True)
 def test_importing(box: str, tmp_path: Path, kind: str) -> None:
     """The jail is there with its desired state, or not at all."""
     path, name = str(tmp_path / "jail.tar"), f"{box}-i"

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..net.addresses import Interface
-from ..rootfs import notes
+from ..rootfs import notes, snapshots, storage
 from . import identity, network, store
 
 
@@ -37,7 +37,10 @@ def bring(folder: str, coming: Coming) -> None:
 
 
 def settle(name: str) -> None:
-    """Record what a jail's storage brought, if it has not been recorded yet. The caller has the jail's lock."""
+    """Finish what a killed run left of a jail: record what its storage brought, and clear what is half made or half
+    removed. The caller has the jail's lock."""
+    storage.settle(name)
+    snapshots.settle(name)
     found = notes.read(name, notes.DESIRED)
     if found is None:
         return

@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import JailError
 from ..rootfs import snapshots, storage
 from ..rootfs.storage import Storage
-from . import adopt, identity, live, names, store
+from . import adopt, identity, live, names, size, store
 from .adopt import Coming
 from .facet import Values
 from .labels import parse_label
@@ -111,14 +111,16 @@ def _create(name: str, stored: Storage, source: Mapping[str, Values]) -> None:
         "limits": {**source.get("limits", {}), **store.read(name, "limits")},
         "state": {**_without(source.get("state", {}), "hostname"), **store.read(name, "state")},
     }
-    with storage.copied(name, stored) as folder:
-        adopt.bring(folder, Coming({facet: found for facet, found in desired.items() if found}, renewed=True))
+    with storage.copied(name, stored) as copy:
+        size.give(copy, desired["rootfs"])
+        adopt.bring(copy.folder, Coming({facet: found for facet, found in desired.items() if found}, renewed=True))
     adopt.settle(name)
 
 
 def _of_the_tree(values: Values) -> Values:
-    """What is recorded of files in the tree, that the clone has as well: all but the machine id, which is renewed."""
-    recorded = {option.name: values[option.name] for option in identity.OPTIONS if option.name in values}
+    """What is recorded of the tree, and holds of a copy as well: all but the machine id, which is renewed."""
+    options = (*size.OPTIONS, *identity.OPTIONS)
+    recorded = {option.name: values[option.name] for option in options if option.name in values}
     return _without(recorded, "machine_id")
 
 

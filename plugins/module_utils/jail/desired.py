@@ -30,5 +30,5 @@ def in_words(desired: Desired) -> dict[str, dict[str, Any]]:
 
 
 def _in_words(facet: Facet, values: Mapping[str, Any]) -> dict[str, Any]:
-    said = [option for option in facet.options if values.get(option.name) is not None]
-    return {option.name: option.show(values[option.name]) for option in said}
+    found = {option.name: option.show(values[option.name]) for option in facet.options if option.name in values}
+    return {name: word for name, word in found.items() if word is not None}

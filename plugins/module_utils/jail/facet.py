@@ -138,10 +138,11 @@ def apply_stored(facet: Facet, name: str, actions: Sequence[Action]) -> None:
 def record(facet: Facet, name: str, values: Values) -> None:
     """Add values to the desired state; to nothing where what they are of is not there, whatever a killed run left."""
     before = store.read(name, facet.name) if facet.exists(name) else {}
-    lasting = {option: value for option, value in values.items() if option not in _passing(facet)}
+    lasting = {option: value for option, value in values.items() if option not in passing(facet)}
     if {**before, **lasting} != before:
         store.write(name, facet.name, {**before, **lasting})
 
 
-def _passing(facet: Facet) -> set[str]:
+def passing(facet: Facet) -> set[str]:
+    """The options that say how to make a thing, and are not remembered."""
     return {option.name for option in facet.options if option.once}

@@ -16,7 +16,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .. import layout
 from ..errors import JailError
@@ -27,10 +27,10 @@ from ..rootfs.exportfile import Reader
 from ..rootfs.layers import Subject
 from ..rootfs.storage import Storage
 from ..rootfs.streams import Relay
-from . import adopt, build, network, store, untrusted
+from . import adopt, build, network, size, store, untrusted
 from .adopt import Coming
 from .build import Program
-from .desired import Desired
+from .desired import FACETS, Desired
 
 KINDS = tuple(kind for kind, backing in STORES.items() if not backing.needs_template)
 """The kinds of storage that a jail can be imported into; the first is the default."""
@@ -104,43 +104,54 @@ def _opened(source: int, log: BuildLog) -> Iterator[_Stream]:
 
 def _make(name: str, stream: _Stream, wish: Wish, log: BuildLog) -> list[str]:
     manifest = exportfile.read_manifest(stream.reader)
-    taken, left_out = _sorted_out(untrusted.parse(name, manifest.get("desired")), wish)
+    said = untrusted.words(manifest.get("desired"))
+    taken = said if wish.trusted else _harmless(said)
     template = manifest.get("template")
     if not isinstance(template, str) or not _TEMPLATE.fullmatch(template):
         raise JailError("the export's template is no key of one")
+    coming = _beside_the_recorded(name, untrusted.parsed(name, taken), wish.kind)
     with storage.filled(name, wish.kind, template) as stored:
+        size.give(stored, coming["rootfs"])
         program = _unpack(stored, stream.reader, log)
         checksum = stream.finish()
         if wish.checksum not in (None, checksum):
             raise JailError(f"the export has the checksum {checksum}, not {wish.checksum}", option="checksum")
         program.expect_success("tar")
         notes.write(stored.folder, notes.IMPORTED, checksum)
-        adopt.bring(stored.folder, Coming(_over(taken, name, wish.kind)))
-    return left_out
+        adopt.bring(stored.folder, Coming(coming))
+    return _left_out(said, taken)
 
 
-def _sorted_out(desired: Desired, wish: Wish) -> tuple[Desired, list[str]]:
-    """What is taken of the export's desired state, and the options that are not."""
-    if wish.trusted:
-        return desired, []
-    state = desired.get("state", {})
-    taken = {"rootfs": desired.get("rootfs", {}), "state": {name: state[name] for name in _RUNS if name in state}}
-    left_out = [
-        f"{facet}.{option}"
-        for facet, values in desired.items()
-        for option, value in values.items()
-        if value and option not in taken.get(facet, {})
+def _harmless(said: Desired) -> dict[str, dict[str, Any]]:
+    """What opens nothing, whatever it is: what the tree was made of, and what the jail runs."""
+    limits = [option.name for option in size.OPTIONS]
+    rootfs = {option: value for option, value in said.get("rootfs", {}).items() if option not in limits}
+    state = {option: value for option, value in said.get("state", {}).items() if option in _RUNS}
+    return {facet: values for facet, values in (("rootfs", rootfs), ("state", state)) if values}
+
+
+def _left_out(said: Desired, taken: Desired) -> list[str]:
+    """The options that say something, and are not taken."""
+    return [
+        f"{facet}.{name}"
+        for facet, values in said.items()
+        for name, value in values.items()
+        if name not in taken.get(facet, {}) and value != _default(facet, name)
     ]
-    return {facet: values for facet, values in taken.items() if values}, left_out
 
 
-def _over(taken: Desired, name: str, kind: str) -> Desired:
+def _default(facet: str, name: str) -> Any:
+    option = FACETS[facet].option(name)
+    return option.default if option.default is None else option.show(option.default)
+
+
+def _beside_the_recorded(name: str, coming: Desired, kind: str) -> dict[str, dict[str, Any]]:
     """What is recorded for the jail then: what was said of it on this host holds."""
-    found = {facet: {**values, **store.read(name, facet)} for facet, values in taken.items() if facet != "rootfs"}
+    found = {facet: {**values, **store.read(name, facet)} for facet, values in coming.items() if facet != "rootfs"}
     clash = network.clash(name, found.get("net", {}))
     if clash is not None:
         raise JailError(clash, advice="change the other jail's interfaces first, or do not trust the export's")
-    return {**found, "rootfs": {**taken.get("rootfs", {}), "storage": kind}}
+    return {**found, "rootfs": {**coming.get("rootfs", {}), "storage": kind}}
 
 
 def _unpack(stored: Storage, reader: Reader, log: BuildLog) -> Program:

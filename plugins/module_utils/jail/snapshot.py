@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import JailError
 from ..rootfs import notes, snapshots, storage
-from . import adopt, desired, network, store
+from . import adopt, desired, network, size, store
 from .adopt import Coming
 from .desired import Desired
 from .facet import Facet, Values, all_well, always, no_conflicts, parse_each
@@ -73,9 +73,10 @@ def _roll_back(request: Request, _actions: Sequence[Action]) -> None:
         kept = then.get("net", {}).get("interfaces", [])
         released = [each for each in store.read(name, "net").get("interfaces", []) if each not in kept]
         made = storage.copied if storage.describe(name) is None else storage.replaced
-        with made(name, snapshot.storage) as folder:
-            notes.write(folder, notes.SAME, snapshot.identity)
-            adopt.bring(folder, Coming({facet: then.get(facet) for facet in store.FACETS}, released))
+        with made(name, snapshot.storage) as copy:
+            size.give(copy, then.get("rootfs", {}))
+            notes.write(copy.folder, notes.SAME, snapshot.identity)
+            adopt.bring(copy.folder, Coming({facet: then.get(facet) for facet in store.FACETS}, released))
     adopt.settle(name)
 
 

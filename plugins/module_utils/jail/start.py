@@ -44,7 +44,6 @@ def start(name: str) -> None:
     slot = ids.allocate(name)
     first_id = ids.first_for(holds["userns"], slot)
     stop.clear(name)
-    storage.settle(name)
     size.hold(name)
     notes.drop(name, notes.SAME)
     group = live.group_of(name)

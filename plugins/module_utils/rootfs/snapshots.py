@@ -55,9 +55,7 @@ def take(name: str, label: str, note: Mapping[str, Any]) -> None:
 
 
 def _take(source: Storage, name: str, label: str, note: Mapping[str, Any]) -> None:
-    shelf = layout.snapshots(name)
-    staging.sweep(shelf, _lock(name))
-    with staging.made_whole(shelf, label, f"snapshot {label} cannot be taken") as folder:
+    with staging.made_whole(layout.snapshots(name), label, f"snapshot {label} cannot be taken") as folder:
         copy = os.path.join(folder, records.SNAPSHOT_STORAGE)
         os.mkdir(copy, 0o700)
         storage.fill(source, copy, name)
@@ -114,12 +112,17 @@ def remove(name: str, label: str) -> None:
     _forget_if_last(name)
 
 
+def settle(name: str) -> None:
+    """Clear what killed calls left half made or half removed of a jail's snapshots."""
+    staging.sweep(layout.snapshots(name), _lock(name))
+    _forget_if_last(name)
+
+
 def remove_all(name: str) -> None:
     """Remove a jail's snapshots, and what killed calls left of others."""
-    staging.sweep(layout.snapshots(name), _lock(name))
     for label in staging.names(layout.snapshots(name), _FILE):
         remove(name, label)
-    _forget_if_last(name)
+    settle(name)
 
 
 def locked(name: str, label: str) -> AbstractContextManager[None]:

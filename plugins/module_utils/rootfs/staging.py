@@ -60,7 +60,7 @@ def replaced_whole(parent: str, name: str, purpose: str) -> Iterator[str]:
         sync_filesystem(os.path.join(parent, temporary))
         paths.exchange(folder, temporary, name)
         os.fsync(folder)
-        paths.remove_tree(folder, temporary)
+        volumes.remove(folder, temporary, name)
 
 
 def clear(parent: str, name: str) -> None:
@@ -68,7 +68,7 @@ def clear(parent: str, name: str) -> None:
     if is_half_done(parent, name):
         with _blamed(f"what was left of {os.path.join(parent, name)} cannot be cleared"), _opened(parent) as folder:
             for prefix in (_NEW, _OLD):
-                paths.remove_tree(folder, prefix + name)
+                volumes.remove(folder, prefix + name, name)
 
 
 def is_half_done(parent: str, name: str) -> bool:
@@ -81,14 +81,14 @@ def _half_made(parent: str, name: str, purpose: str) -> Iterator[tuple[int, str]
     """A new empty directory under the name for half made ones: a descriptor of its parent, and that name."""
     with _blamed(purpose), _opened(parent) as folder:
         temporary = _NEW + name
-        volumes.remove(folder, temporary)
+        volumes.remove(folder, temporary, name)
         volumes.make(folder, temporary, 0o700)
         try:
             with _blamed(purpose):  # here, while the disk is still full
                 yield folder, temporary
         except BaseException:
             with contextlib.suppress(OSError):  # what cannot be cleared now is reported by the next attempt
-                volumes.remove(folder, temporary)
+                volumes.remove(folder, temporary, name)
             raise
 
 
@@ -115,11 +115,11 @@ def remove(parent: str, name: str) -> None:
     if not os.path.isdir(parent):
         return
     with _blamed(f"{os.path.join(parent, name)} cannot be removed"), _opened(parent) as folder:
-        volumes.remove(folder, _OLD + name)
+        volumes.remove(folder, _OLD + name, name)
         with contextlib.suppress(FileNotFoundError):
             os.rename(name, _OLD + name, src_dir_fd=folder, dst_dir_fd=folder)
             os.fsync(folder)
-            volumes.remove(folder, _OLD + name)
+            volumes.remove(folder, _OLD + name, name)
 
 
 def leftovers(parent: str, lock: str) -> list[str]:
@@ -144,7 +144,7 @@ def sweep(parent: str, lock: str) -> list[str]:
                 name = entry[len(_NEW) :]
                 with files.locked_if_free(lock + name) as free:
                     if free:
-                        volumes.remove(folder, entry)
+                        volumes.remove(folder, entry, name)
                         swept.append(name)
     return swept
 

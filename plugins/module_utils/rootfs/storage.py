@@ -64,6 +64,14 @@ class Storage(NamedTuple):
         with self.store.layers(self.folder, templates.tree(self.template)) as found:
             yield found
 
+    @contextlib.contextmanager
+    def own_files(self) -> Iterator[int]:
+        """A descriptor of the directory whose files are its own, above the template or not, for a ``with`` block."""
+        with self.layers() as found:
+            below = "." if found.lower is None else "upper"
+            with paths.opened(paths.open_plain(found.upper, below, os.O_RDONLY | os.O_DIRECTORY)) as directory:
+                yield directory
+
 
 def create(name: str, kind: str, template: str, wanted: Bounds = NO_BOUNDS) -> None:
     """Make the storage of a jail that has none.
@@ -87,32 +95,31 @@ def create(name: str, kind: str, template: str, wanted: Bounds = NO_BOUNDS) -> N
 
 
 @contextlib.contextmanager
-def copied(name: str, source: Storage) -> Iterator[str]:
+def copied(name: str, source: Storage) -> Iterator[Storage]:
     """Make the storage of a jail that has none as a copy of other storage, which nobody changes or removes meanwhile.
 
-    :returns: for a ``with`` block, the directory of the copy, to put notes into; at its end the jail has it.
+    :returns: for a ``with`` block, the copy, to put notes beside it; at its end the jail has it.
     :raises JailError: when the jail has some already, or the disk is full. Nothing half made stays.
     """
     with locked(name):
         if os.path.isdir(layout.storage(name)):
             raise JailError(f"there is storage in {layout.storage(name)} already")
-        purpose = f"storage of kind {source.kind} cannot be copied"
-        with staging.made_whole(layout.STORAGE, name, purpose) as folder:
+        with staging.made_whole(layout.STORAGE, name, _copying(source)) as folder:
             bounds.prepare(folder)
-            fill(source, folder, name)
-            yield folder
+            yield fill(source, folder, name)
 
 
 @contextlib.contextmanager
-def replaced(name: str, source: Storage) -> Iterator[str]:
+def replaced(name: str, source: Storage) -> Iterator[Storage]:
     """Like :func:`copied`, for a jail that has storage: at the end of the block it has the copy, and what it had is
     removed. There is no moment at which it has neither."""
-    with locked(name):
-        purpose = f"storage of kind {source.kind} cannot be copied"
-        with staging.replaced_whole(layout.STORAGE, name, purpose) as folder:
-            bounds.prepare(folder)
-            fill(source, folder, name)
-            yield folder
+    with locked(name), staging.replaced_whole(layout.STORAGE, name, _copying(source)) as folder:
+        bounds.prepare(folder)
+        yield fill(source, folder, name)
+
+
+def _copying(source: Storage) -> str:
+    return f"storage of kind {source.kind} cannot be copied"
 
 
 @contextlib.contextmanager
@@ -140,13 +147,14 @@ def _nothing(folder: str) -> Iterator[str]:
     with paths.opened(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as parent:
         volumes.make(parent, _EMPTY, 0o755)
         yield os.path.join(folder, _EMPTY)
-        volumes.remove(parent, _EMPTY)
+        paths.remove_tree(parent, _EMPTY)
 
 
-def fill(source: Storage, folder: str, name: str) -> None:
-    """Copy storage to a new empty directory."""
+def fill(source: Storage, folder: str, name: str) -> Storage:
+    """Copy storage to a new empty directory, without its limits."""
     source.store.copy(source.folder, folder, name)
     records.write(folder, records.Record(source.kind, source.template))
+    return source._replace(folder=folder)
 
 
 @contextlib.contextmanager
@@ -229,10 +237,8 @@ def sweep() -> list[str]:
 def own_files(name: str) -> Iterator[int]:
     """A descriptor of the directory whose files are the jail's own, for a ``with`` block, whatever kind its storage is
     and whether it runs or not. Owners are as on disk, from 0 on; nothing below it is to be trusted."""
-    with layers(name) as found:
-        below = "." if found.lower is None else "upper"
-        with paths.opened(paths.open_plain(found.upper, below, os.O_RDONLY | os.O_DIRECTORY)) as directory:
-            yield directory
+    with expect(name).own_files() as directory:
+        yield directory
 
 
 def bounds_of(name: str) -> Bounds:

@@ -15,29 +15,38 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import mounts, paths
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.storage import Storage
 
 
 @contextlib.contextmanager
 def seen(stored: Storage) -> Iterator[str]:
-    """A jail's tree as the host may look at it, for a ``with`` block: an overlay is put together, read-only."""
-    if stored.lower is None:
-        assert stored.writable is not None
-        yield stored.writable
-        return
-    with tempfile.TemporaryDirectory() as place:
-        layers = f"lowerdir={stored.writable}:{stored.lower},userxattr"
-        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, place], check=True)
-        try:
-            yield place
-        finally:
-            subprocess.run(["umount", place], check=True)
+    """A jail's tree as the host may look at it, for a ``with`` block, whatever its storage; read-only where it has
+    layers."""
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(tempfile.TemporaryDirectory())
+        found = stack.enter_context(stored.layers())
+        mounted = {"tree": found.upper} if found.lower is None else {"upper": found.upper, "lower": found.lower}
+        for name, mount in mounted.items():
+            _attach(stack, mount, os.path.join(place, name))
+        if found.lower is not None:
+            tree = mounts.create("overlay", {"lowerdir": f"{place}/upper/upper:{place}/lower", "userxattr": None})
+            stack.enter_context(paths.opened(tree))
+            _attach(stack, tree, os.path.join(place, "tree"))
+        yield os.path.join(place, "tree")
+
+
+def _attach(stack: contextlib.ExitStack, mount: int, path: str) -> None:
+    os.mkdir(path)
+    with paths.opened(paths.open_directory(path)) as directory:
+        mounts.attach(mount, directory)
+    stack.callback(subprocess.run, ["umount", "--lazy", path], check=True)
 
 
 def described(root: str) -> dict[str, dict[str, Any]]:
     """Every path below a directory, and the directory itself (""): kind, mode, owner, time of last change, extended
     attributes (ACLs and capabilities are some), content, holes, and which other paths are the same file."""
-    found = {"": _facts(root)}
+    found = {"": _facts(f"{root}/.")}
     for folder, folders, names in os.walk(root):
         for name in [*folders, *names]:
             path = os.path.join(folder, name)
@@ -45,10 +54,10 @@ def described(root: str) -> dict[str, dict[str, Any]]:
     groups: dict[tuple[int, int], list[str]] = {}
     for path, facts in found.items():
         groups.setdefault(facts.pop("inode"), []).append(path)
-    for paths in groups.values():
-        if len(paths) > 1:
-            for path in paths:
-                found[path]["same as"] = sorted(paths)
+    for same in groups.values():
+        if len(same) > 1:
+            for path in same:
+                found[path]["same as"] = sorted(same)
     return found
 
 
