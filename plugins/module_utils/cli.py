@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Callable
 
+from . import cli_trees, table
 from .errors import JailError
 from .jail import enter, live, names, policy, store
 from .kernel import image, process
@@ -89,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     sharing = verb("dedupe", _dedupe, "give back the space of equal files that jails hold each for itself")
     sharing.add_argument("names", nargs="*", type=_name, metavar="NAME", help="only these jails, instead of all")
     sharing.add_argument("--json", action="store_true", help="print JSON")
+    cli_trees.add(verbs, _name)
     verb("purge", _purge, "remove unused templates, caches and this command; refuses while there is a jail")
     return parser
 
@@ -161,10 +163,7 @@ def _ls(options: argparse.Namespace) -> int:
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths))
-        sys.stdout.write(f"{line.rstrip()}\n")
+    sys.stdout.writelines(table.lines(rows))
 
 
 def _mebibytes(size: int) -> str:

@@ -18,6 +18,8 @@ TEMPLATES = f"{LIB}/templates"
 """Root file systems to clone: ``KEY/root`` and ``KEY/template.json``; a name that starts with a dot is half made."""
 STORAGE = f"{LIB}/jails"
 """What jails write: ``NAME/``; a name that starts with a dot is half made or half removed."""
+SNAPSHOTS = f"{LIB}/snapshots"
+"""What jails wrote, as it was: ``NAME/LABEL/``; a label that starts with a dot is half made or half removed."""
 IDS = f"{LIB}/ids.json"
 HOST_STATE = f"{LIB}/host.json"
 """Host settings that we changed, with the values they had before."""
@@ -46,6 +48,11 @@ def desired(name: str) -> str:
 def storage(name: str) -> str:
     """The directory of what a jail writes."""
     return os.path.join(STORAGE, name)
+
+
+def snapshots(name: str) -> str:
+    """The directory of a jail's snapshots."""
+    return os.path.join(SNAPSHOTS, name)
 
 
 def template(key: str) -> str:

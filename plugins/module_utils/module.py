@@ -162,6 +162,7 @@ def _one(facet: Facet, outcome: Outcome) -> dict[str, Any]:
         "actions": [_shown(facet, action) for action in outcome.actions],
         "restart_required": list(outcome.restart_required),
         "degraded": list(outcome.degraded),
+        **outcome.details,
     }
     if outcome.error:
         found.update(failed=True, msg=outcome.error)

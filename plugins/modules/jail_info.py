@@ -24,16 +24,17 @@ options:
   gather:
     description:
       - What to report. V(limits), V(net) and V(state) are the options of the modules of these names; V(rootfs) is
-        the template and how it was made; V(usage) is the memory, CPU time and processes of a running jail; V(disk)
-        is what the jail's own files take as far as its file system counts it, with the limits; V(size) is the disk
-        space that they take in any case, for which they are all visited where it is not counted.
+        the template and how it was made; V(snapshots) are those of M(cellblock.jails.jail_snapshot); V(usage) is the
+        memory, CPU time and processes of a running jail; V(disk) is what the jail's own files take as far as its file
+        system counts it, with the limits; V(size) is the disk space that they take in any case, for which they are all
+        visited where it is not counted.
       - V(isolation) attests what holds a running jail, from the kernel's live state of its processes and not from
         configuration.
       - V(templates) reports the templates of the host beside its jails.
     type: list
     elements: str
-    choices: [limits, net, rootfs, state, usage, disk, size, isolation, templates]
-    default: [limits, net, rootfs, state, usage, disk]
+    choices: [limits, net, rootfs, snapshots, state, usage, disk, size, isolation, templates]
+    default: [limits, net, rootfs, snapshots, state, usage, disk]
 """
 
 EXAMPLES = r"""
@@ -99,6 +100,11 @@ jails:
     rootfs:
       description: The options of M(cellblock.jails.jail_rootfs) that were given, and the C(template).
       type: dict
+      returned: when gathered
+    snapshots:
+      description: The C(snapshot) (its label), C(created) (UTC), C(storage) and C(template) of each, oldest first.
+      type: list
+      elements: dict
       returned: when gathered
     usage:
       description: C(memory) in bytes, C(pids) (processes and threads), C(processes) and C(cpu_seconds) of a jail that

@@ -65,8 +65,12 @@ options:
         repository has a signature of it; where it has none, which is usual, give URLs of https. A system whose own rpm
         cannot read databases of the kind sqlite (before Fedora 33 and Enterprise Linux 9) cannot be made.
       - V(skeleton) makes a minimal tree of O(binaries) from the host and the libraries that they need.
+      - V(clone) makes a copy of another jail, O(source), as it is or as it was at a O(snapshot). It has the template,
+        trust group and storage of the source, and shares blocks with it where the file system can. It runs with the
+        source's M(cellblock.jails.jail_limits) and M(cellblock.jails.jail_state) options, where nothing was said of
+        itself, but for its host name; network it has none.
     type: str
-    choices: [apk, archive, debootstrap, dnf, skeleton]
+    choices: [apk, archive, clone, debootstrap, dnf, skeleton]
   suite: &suite
     description: The suite, such as V(bookworm). Needed by O(method=debootstrap).
     type: str
@@ -172,6 +176,13 @@ options:
         older, another one of the same recipe is built beside it; jails that have the old one keep it.
       - If left out, the newest one is used, however old it is.
     type: str
+  source: &source
+    description: The jail to copy, for O(method=clone). It has to be stopped, unless its storage can be copied while it
+      runs or a O(snapshot) is given.
+    type: str
+  snapshot: &snapshot
+    description: The label of the O(source)'s snapshot to copy, for O(method=clone).
+    type: str
   storage: &storage
     description:
       - V(overlay) stores only what the jail writes, in files above the template's, which all its jails share on disk
@@ -184,7 +195,7 @@ options:
         O(size) and O(inodes) hold on every host that has loop devices and C(mkfs.ext4). The file takes from the disk
         what is written, and gives back what is deleted. If the host's disk fills up nevertheless, writing fails in the
         jail with an input/output error and its file system becomes read-only until its next start.
-      - V(overlay) if left out.
+      - V(overlay) if left out; with O(method=clone) it is that of the source.
     type: str
     choices: [overlay, directory, btrfs, image]
   size: &size
@@ -281,6 +292,8 @@ options:
       checksum: *checksum
       trust_group: *trust_group
       refresh: *refresh
+      source: *source
+      snapshot: *snapshot
       storage: *storage
       size: *size
       inodes: *inodes
@@ -372,6 +385,13 @@ EXAMPLES = r"""
     package_sources:
       - deb http://mirror.example/debian bookworm main
       - deb http://mirror.example/debian-security bookworm-security main
+
+- name: A copy of a jail to try an upgrade on
+  cellblock.jails.jail_rootfs:
+    name: web1-trial
+    method: clone
+    source: web1
+    snapshot: before-upgrade
 """
 
 RETURN = r"""

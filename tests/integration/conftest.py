@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import storage
 from ansible_collections.cellblock.jails.tests.integration.support import filesystems, sandbox
 from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt
 
@@ -36,3 +37,11 @@ def lib_on() -> Iterator[Callable[..., str]]:
 
         yield put
         attempt("jail_state", name=sandbox.jails(), state="absent")
+
+
+@pytest.fixture(params=storage.KINDS)
+def storage_kind(request: pytest.FixtureRequest, lib_on: Callable[..., str]) -> str:
+    """Each kind of storage, on a file system that has it."""
+    if request.param == "btrfs":
+        lib_on("btrfs")
+    return str(request.param)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
-from ansible_collections.cellblock.jails.plugins.module_utils.jail import build, converge, rootfs
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import build, rootfs
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import btrfs
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import (
     hosttools,
@@ -34,9 +34,7 @@ SMALL: dict[str, Any] = {"method": "skeleton", "binaries": ["true"]}
 
 def converged(name: str, **options: Any) -> None:
     """What the module does for one jail."""
-    outcome = converge.converge(rootfs.FACET, [{"name": name, **options}], False)[name]
-    if outcome.error:
-        raise AssertionError(outcome.error)
+    faults.converged(rootfs.FACET, name, **options)
 
 
 def limited(kind: str) -> dict[str, str]:

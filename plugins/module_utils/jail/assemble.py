@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from .. import layout
@@ -22,17 +23,39 @@ from . import policy
 
 
 class Tree(NamedTuple):
-    """Detached mounts, already idmapped, that a root is made of. ``lower`` is ``None`` for a tree without layers,
-    ``tools`` where there are none to find."""
+    """Detached mounts, already idmapped, that a root is made of. ``upper`` is ``None`` for an empty root, ``lower`` for
+    a tree without layers, ``tools`` where there are none to find; the last two are of a tree to work on, if any."""
 
     devices: int
-    upper: int
+    upper: int | None = None
     lower: int | None = None
     tools: int | None = None
+    subject_upper: int | None = None
+    subject_lower: int | None = None
+
+
+_WRITABLE = {"lowerdir": "lower", "upperdir": "upper/upper", "workdir": "upper/work", "userxattr": None}
+# Without an upper directory nothing at all is written, not even to the directory "work".
+_READ_ONLY = {"lowerdir": "upper/upper:lower", "userxattr": None}
 
 
 def root_of(tree: Tree) -> int:
-    """Put the layers together; a descriptor of the new root, which is a mount of this namespace.
+    """Put the layers together; a descriptor of the new root, which is a mount of this namespace."""
+    if tree.upper is not None:
+        return _put_together(tree.upper, tree.lower, _WRITABLE)
+    empty = mounts.create("tmpfs", {"mode": "0755", "size": "1m"}, NOSUID | NODEV)
+    return _put_together(empty, None, _WRITABLE)
+
+
+def subject_of(tree: Tree, writable: bool) -> int | None:
+    """The same for the tree to work on; ``None`` where there is none."""
+    if tree.subject_upper is None:
+        return None
+    return _put_together(tree.subject_upper, tree.subject_lower, _WRITABLE if writable else _READ_ONLY)
+
+
+def _put_together(upper: int, lower: int | None, overlay: Mapping[str, str | None]) -> int:
+    """A descriptor of the mount of a tree.
 
     The parts are attached below a tmpfs of our own, over :data:`layout.RUN` and visible in this mount namespace
     only: overlayfs before Linux 6.13 takes its layers by name and only from the mounter's own mount namespace.
@@ -42,16 +65,23 @@ def root_of(tree: Tree) -> int:
         mounts.attach(staging, place)
     for name in ("lower", "upper", "root"):
         os.mkdir(name, dir_fd=staging)
-    if tree.lower is None:
-        mounts.attach(tree.upper, staging, "root")
+    if lower is None:
+        mounts.attach(upper, staging, "root")
     else:
-        mounts.attach(tree.lower, staging, "lower")
-        mounts.attach(tree.upper, staging, "upper")
+        mounts.attach(lower, staging, "lower")
+        mounts.attach(upper, staging, "upper")
         # Relative names, because /proc/mounts shows them as given: a jail learns nothing of the host's paths.
         os.fchdir(staging)
-        layers = {"lowerdir": "lower", "upperdir": "upper/upper", "workdir": "upper/work", "userxattr": None}
-        mounts.attach(mounts.create("overlay", layers, NODEV), staging, "root")
+        mounts.attach(mounts.create("overlay", overlay, NODEV), staging, "root")
     return os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=staging)
+
+
+def place_subject(root: int, subject: int) -> None:
+    """Move the tree to work on to :data:`toolbox.SUBJECT`, in a root that is furnished."""
+    folder, _slash, name = toolbox.SUBJECT.rpartition("/")
+    os.close(paths.make_directory(root, folder))
+    with paths.opened(paths.make_directory(root, f"{folder}/{name}")) as target:
+        mounts.attach(subject, target)
 
 
 def bound_user_namespaces(most: int) -> None:

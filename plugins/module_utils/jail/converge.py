@@ -5,23 +5,29 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..errors import JailError, sentence
-from . import degraded, live, names, store
+from . import adopt, degraded, live, names, store
 from . import facet as facets
 from .facet import Facet
 from .plan import LIVE, REMOVE, RESTART, START, STORAGE, Action, Plan, Request, Situation
 
 
 class Outcome(NamedTuple):
-    """What happened to one jail, or would happen in check mode."""
+    """What happened to one jail, or would happen in check mode.
+
+    :param details: what else there is to tell of what was done.
+    """
 
     actions: Sequence[Action]
     restart_required: Sequence[str]
     degraded: Sequence[str]
     error: str | None
+    details: Mapping[str, Any] = MappingProxyType({})
 
 
 def converge(facet: Facet, wishes: Sequence[Mapping[str, Any]], check: bool) -> dict[str, Outcome]:
@@ -98,18 +104,23 @@ def _plan_only(facet: Facet, request: Request) -> Outcome:
 
 
 def _plan_and_do(facet: Facet, request: Request) -> Outcome:
-    with store.locked(request.name):
+    with contextlib.ExitStack() as stack:
+        # In one order everywhere: two calls that need two jails each cannot wait for each other.
+        for name in sorted({request.name, *facet.companions(request)}):
+            stack.enter_context(store.locked(name))
+        adopt.settle(request.name)
         plan = _planned(facet, request)
-        _do(facet, request, plan.actions)
-        return _outcome(request, plan)
+        details = _do(facet, request, plan.actions)
+        return _outcome(request, plan)._replace(details=details)
 
 
-def _do(facet: Facet, request: Request, actions: Sequence[Action]) -> None:
+def _do(facet: Facet, request: Request, actions: Sequence[Action]) -> dict[str, Any]:
     """Desired state is written before the kernel is changed, so a run that was killed in between is finished by the
     next one; and forgotten after all else is removed, so that a removal is finished too."""
+    details: dict[str, Any] = {}
     hows = list(dict.fromkeys(action.how for action in actions))
     if not hows:
-        return
+        return details
     if REMOVE not in hows:
         facets.record(facet, request.name, request.values)
     for how in hows:
@@ -119,9 +130,10 @@ def _do(facet: Facet, request: Request, actions: Sequence[Action]) -> None:
         elif how == STORAGE:
             facets.apply_stored(facet, request.name, chosen)
         elif how in facet.perform:
-            facet.perform[how](request, chosen)
+            details.update(facet.perform[how](request, chosen) or {})
     if REMOVE in hows:
         store.forget(request.name, facet.name)
+    return details
 
 
 def _outcome(request: Request, plan: Plan) -> Outcome:

@@ -19,6 +19,11 @@ Values = Mapping[str, Any]
 """Canonical values by option."""
 
 
+def alone(_request: Request) -> Sequence[str]:
+    """For modules whose work on a jail concerns that jail only."""
+    return ()
+
+
 class Facet(NamedTuple):
     """One of :data:`store.FACETS`.
 
@@ -29,7 +34,9 @@ class Facet(NamedTuple):
     :param conflicts: what is wrong between jails: from all desired values by jail to a sentence for each jail
         concerned.
     :param settle: looks, when all is done, at the jails that were started; a sentence for each that has failed.
-    :param perform: what this module does, by an action's ``how``, besides recording and changing options live.
+    :param perform: what this module does, by an action's ``how``, besides recording and changing options live; and
+        what is to be told of it besides the actions, if anything.
+    :param companions: other jails that nobody may work on meanwhile.
     """
 
     name: str
@@ -39,8 +46,9 @@ class Facet(NamedTuple):
     plan: Callable[[Sequence[Option], Request, Situation], Plan]
     exists: Callable[[str], bool]
     conflicts: Callable[[Mapping[str, Values]], Mapping[str, str]]
-    perform: Mapping[str, Callable[[Request, Sequence[Action]], None]]
+    perform: Mapping[str, Callable[[Request, Sequence[Action]], Mapping[str, Any] | None]]
     settle: Callable[[Sequence[str]], Mapping[str, str]]
+    companions: Callable[[Request], Sequence[str]] = alone
 
     def option(self, name: str) -> Option:
         """The row of an option."""
@@ -130,10 +138,11 @@ def apply_stored(facet: Facet, name: str, actions: Sequence[Action]) -> None:
 def record(facet: Facet, name: str, values: Values) -> None:
     """Add values to the desired state; to nothing where what they are of is not there, whatever a killed run left."""
     before = store.read(name, facet.name) if facet.exists(name) else {}
-    lasting = {option: value for option, value in values.items() if option not in _passing(facet)}
+    lasting = {option: value for option, value in values.items() if option not in passing(facet)}
     if {**before, **lasting} != before:
         store.write(name, facet.name, {**before, **lasting})
 
 
-def _passing(facet: Facet) -> set[str]:
+def passing(facet: Facet) -> set[str]:
+    """The options that say how to make a thing, and are not remembered."""
     return {option.name for option in facet.options if option.once}

@@ -11,13 +11,13 @@ from typing import Any
 
 from .. import layout
 from ..errors import JailError
-from ..rootfs import generations, records, storage, templates
-from . import ids, limits, live, network, policy, rootfs, state, store
+from ..rootfs import generations, records, snapshots, storage, templates
+from . import desired, ids, live, policy, rootfs, store
 from .facet import Facet, read_live, read_stored
 from .isolation import attest
 from .live import Running
 
-USUAL_PARTS = ("limits", "net", "rootfs", "state", "usage", "disk")
+USUAL_PARTS = ("limits", "net", "rootfs", "snapshots", "state", "usage", "disk")
 PARTS = (*USUAL_PARTS, "size", "isolation")
 """What can be gathered of a jail; ``size`` may have to visit all of the jail's files, and ``isolation`` looks into
 every corner of its processes."""
@@ -25,12 +25,10 @@ every corner of its processes."""
 TEMPLATES = "templates"
 """What can be gathered of the host besides: :func:`gather_templates`."""
 
-_FACETS: dict[str, Facet] = {"limits": limits.FACET, "net": network.FACET, "state": state.FACET}
-
 
 def names() -> list[str]:
     """Every jail of this host, whatever is left of it."""
-    found = {*store.names(), *storage.names(), *live.names()}
+    found = {*store.names(), *storage.names(), *snapshots.names(), *live.names()}
     return sorted(name for name in found if not name.startswith("."))
 
 
@@ -45,10 +43,12 @@ def gather(name: str, parts: Sequence[str]) -> dict[str, Any]:
         "log": layout.console(name),
     }
     for part in parts:
-        if part in _FACETS:
-            found[part] = _options(_FACETS[part], name, running)
-        elif part == "rootfs":
+        if part == "rootfs":
             found[part] = _rootfs(name, running)
+        elif part in desired.FACETS:
+            found[part] = _options(desired.FACETS[part], name, running)
+        elif part == "snapshots":
+            found[part] = [_snapshot(each) for each in snapshots.of(name)]
         elif part == "usage":
             found[part] = _usage(running) if running else None
         elif part == "disk":
@@ -114,6 +114,12 @@ def _rootfs(name: str, running: Running | None) -> dict[str, Any] | None:
         said.update(read_live(rootfs.FACET, running, list(said)))
     shown = {option.name: option.show(said[option.name]) for option in rootfs.OPTIONS if option.name in said}
     return {**shown, "storage": stored.kind, "template": stored.template}
+
+
+def _snapshot(snapshot: snapshots.Snapshot) -> dict[str, Any]:
+    stored = snapshot.storage
+    kind_and_template = {"storage": stored.kind, "template": stored.template}
+    return {"snapshot": snapshot.label, "created": snapshot.created, **kind_and_template}
 
 
 def _disk(name: str) -> dict[str, int | None] | None:

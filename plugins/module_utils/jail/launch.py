@@ -23,8 +23,7 @@ from ..errors import JailError
 from ..kernel import idmap, mounts, namespaces, paths, pidfd, process
 from ..kernel.cgroup import Group
 from ..kernel.mounts import NODEV, RDONLY
-from ..net import loopback
-from ..rootfs.layers import Layers
+from ..rootfs.layers import Layers, Subject
 from . import assemble, channel, confinement, devices, ids, inner, policy
 from .channel import Channel
 from .confinement import Confinement
@@ -64,7 +63,8 @@ class Preparation(NamedTuple):
 class Plan(NamedTuple):
     """All that a start needs.
 
-    :param layers: of its root; the mounts are used up.
+    :param layers: of its root, ``None`` for one that is empty; the mounts are used up.
+    :param subject: a tree to be found at :data:`toolbox.SUBJECT`, or ``None``; its mounts are used up.
     :param first_id: the host id of user 0, or ``None`` for the host's own user namespace.
     :param preparation: of the tree, or ``None`` where it is used as it is.
     :param tools: a mount of :func:`toolbox.packed` to be found at :data:`toolbox.PLACE`, or ``None``.
@@ -76,7 +76,8 @@ class Plan(NamedTuple):
     hostname: str
     argv: Sequence[str]
     environment: Mapping[str, str]
-    layers: Layers
+    layers: Layers | None
+    subject: Subject | None
     first_id: int | None
     group: Group
     streams: Streams
@@ -152,15 +153,6 @@ def _ended_on_failure(pid: int, handle: int, first: contextlib.ExitStack) -> Ite
         raise
 
 
-def run(plan: Plan) -> int:
-    """Start a jail with loopback only, wait for its pid 1, and give its exit status as a shell counts it."""
-    started = launch(plan, lambda pid, _start_time: loopback.bring_up(pid))
-    try:
-        return process.wait(started.pid)
-    finally:
-        os.close(started.pidfd)
-
-
 def _expect(ours: Channel) -> tuple[dict[str, Any], list[int]]:
     try:
         message, descriptors = ours.receive()
@@ -206,17 +198,28 @@ def _hand_over_layers(plan: Plan, pid: int, dev: int, ours: Channel) -> None:
         if plan.first_id is not None:
             idmap.map_ids(pid, plan.first_id, ids.COUNT)
             userns = stack.enter_context(paths.opened(namespaces.open_namespace(pid, "user")))
-        _prepare(plan.layers.upper, userns, NODEV)
-        sent = {"devices": dev, "upper": plan.layers.upper}
-        if plan.layers.lower is not None:
-            _prepare(plan.layers.lower, userns, NODEV | RDONLY)
-            sent["lower"] = plan.layers.lower
+        sent = {"devices": dev}
+        for name, mount, attributes in _layers(plan):
+            _prepare(mount, userns, attributes)
+            sent[name] = mount
         if plan.tools is not None:
             sent["tools"] = plan.tools
         ours.send({"mounts": list(sent)}, list(sent.values()))
         if plan.volumes:
             for each in stack.enter_context(given(plan.volumes, userns)):
                 ours.send({}, each.mounts)
+
+
+def _layers(plan: Plan) -> Iterator[tuple[str, int, int]]:
+    """Each layer's name in :class:`assemble.Tree`, its mount, and the attributes that it gets."""
+    if plan.layers is not None:
+        yield "upper", plan.layers.upper, NODEV
+        if plan.layers.lower is not None:
+            yield "lower", plan.layers.lower, NODEV | RDONLY
+    if plan.subject is not None:
+        yield "subject_upper", plan.subject.layers.upper, NODEV if plan.subject.writable else NODEV | RDONLY
+        if plan.subject.layers.lower is not None:
+            yield "subject_lower", plan.subject.layers.lower, NODEV | RDONLY
 
 
 def _prepare(layer: int, userns: int | None, attributes: int) -> None:
@@ -283,7 +286,10 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
         nested = _prepare_inner(theirs) if plan.isolation.may_mount else None
         tree = assemble.Tree(**dict(zip(message["mounts"], sent)))
         root = assemble.root_of(tree)
+        subject = assemble.subject_of(tree, plan.subject is not None and plan.subject.writable)
         assemble.furnish(root, tree)
+        if subject is not None:
+            assemble.place_subject(root, subject)
         _place_volumes(plan, root, theirs)
         covers.put_on(root, tree.devices, plan.isolation)
         namespaces.set_hostname(plan.hostname)

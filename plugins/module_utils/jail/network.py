@@ -83,7 +83,7 @@ def _read_interfaces(running: Running) -> list[Interface]:
 def _write_interfaces(running: Running, value: list[Interface]) -> None:
     before = _read_interfaces(running)
     # What is recorded is new already. Released first: killed in between, the next run finds something to do.
-    _release([interface for interface in before if interface not in value])
+    release_interfaces([interface for interface in before if interface not in value])
     _host().converge(running.pid, running.name, running.slot, value)
 
 
@@ -147,6 +147,12 @@ def _conflicts(desired: Mapping[str, Mapping[str, Any]]) -> Mapping[str, str]:
     return addresses.conflicts({name: list(values.get("interfaces", [])) for name, values in desired.items()})
 
 
+def clash(name: str, desired: Mapping[str, Any]) -> str | None:
+    """Why this cannot be the network of a jail, beside those that are recorded of the others; ``None`` when it can."""
+    others = {other: store.read(other, "net") for other in store.names()}
+    return _conflicts({**others, name: desired}).get(name)
+
+
 def wire(running: Running, desired: Mapping[str, Any]) -> None:
     """Give a jail that is being started its network: loopback at least."""
     _host().converge(running.pid, running.name, running.slot, list(desired.get("interfaces", [])))
@@ -166,7 +172,7 @@ def release(name: str) -> None:
         _host().release(interfaces, lambda: _recorded([other for other in store.names() if other != name]))
 
 
-def _release(removed: list[Interface]) -> None:
+def release_interfaces(removed: list[Interface]) -> None:
     """Give up what these interfaces used on the host, where no recorded jail uses it."""
     if removed:
         _host().release(removed, lambda: _recorded(store.names()))
@@ -180,7 +186,7 @@ def _release_replaced(_request: Request, actions: Sequence[Action]) -> None:
     """What a jail that does not run would have used goes when it is to use something else."""
     for action in actions:
         if action.option == "interfaces":
-            _release([interface for interface in action.before if interface not in action.after])
+            release_interfaces([interface for interface in action.before if interface not in action.after])
 
 
 FACET = Facet(

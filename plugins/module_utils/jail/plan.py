@@ -22,6 +22,7 @@ STORAGE = "storage"
 RECORD = "record"
 """Written to the desired state; holds from the next start on."""
 CREATE, REMOVE, START, STOP, RESTART = "create", "remove", "start", "stop", "restart"
+ROLL_BACK = "rollback"
 
 
 class Action(NamedTuple):

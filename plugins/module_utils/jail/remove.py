@@ -9,7 +9,7 @@ import contextlib
 import os
 
 from .. import layout
-from ..rootfs import storage
+from ..rootfs import snapshots, storage
 from . import ids, live, network, stop, store
 
 
@@ -19,6 +19,7 @@ def has_traces(name: str) -> bool:
         name in store.names()
         or name in set(live.names())
         or storage.describe(name) is not None
+        or name in snapshots.names()
         or ids.find(name) is not None
     )
 
@@ -28,6 +29,7 @@ def remove(name: str) -> None:
     stop.stop_as_desired(name)
     storage.remove(name)
     storage.sweep()
+    snapshots.remove_all(name)
     network.release(name)
     store.forget_all(name)
     ids.free(name)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import JailError
 from ..rootfs import checksums, recipes, storage, templates
-from . import ages, build, identity, size, store
+from . import ages, build, clone, identity, size, store
 from .facet import Facet, Values, all_well, no_conflicts, parse_each
 from .options import Option
 from .plan import CREATE, REMOVE, Action, Request, plan_rootfs
@@ -22,7 +22,7 @@ _BEGAN = time.time()
 """What was built since then is new enough for every jail of this run."""
 
 _RECIPE = (
-    Option("method", choices=recipes.METHODS, fixed=True),
+    Option("method", choices=tuple(sorted((*recipes.METHODS, clone.METHOD))), fixed=True),
     Option("suite", fixed=True),
     Option("mirror", fixed=True),
     Option("components", type="list", elements="str", fixed=True),
@@ -45,26 +45,29 @@ _RECIPE = (
     Option("trust_group", fixed=True),
 )
 
-OPTIONS = (
-    *_RECIPE,
-    Option("refresh", parse=ages.parse, once=True),
-    Option(_STORAGE, choices=storage.KINDS, fixed=True),
-    *size.OPTIONS,
-    *identity.OPTIONS,
-)
+_OTHERS = (Option("refresh", parse=ages.parse, once=True), *size.OPTIONS, *identity.OPTIONS)
 
-_parse_others = parse_each([option for option in OPTIONS if option not in _RECIPE and option.name != _STORAGE])
+_MADE_OF = (*_RECIPE, *clone.OPTIONS, Option(_STORAGE, choices=storage.KINDS, fixed=True))
+
+OPTIONS = (*_MADE_OF, *_OTHERS)
+
+_parse_others = parse_each(_OTHERS)
 
 
 def _parse(given: Values, recorded: Values) -> dict[str, Any]:
     """All values of the recipe, so that two ways of writing one recipe compare equal, and the others as given; nothing
     when nothing was given."""
     others = _parse_others(given, recorded)
-    made_of = [option.name for option in _RECIPE] + [_STORAGE]
+    made_of = [option.name for option in _MADE_OF]
     said = {name: given[name] for name in made_of if given.get(name) is not None}
     before = {name: recorded[name] for name in made_of if name in recorded}
     if not before and given.get("state") == "absent":
         return {}
+    if said.get("method", before.get("method")) == clone.METHOD:
+        values = clone.parse(given["name"], said, before)
+        if not before and given.get("state") != "absent":
+            values = clone.foresee(values)
+        return {**values, **others}
     whole = {**before, **said}
     kind = whole.pop(_STORAGE, storage.KINDS[0])
     try:
@@ -92,13 +95,16 @@ def _recipe(values: Values) -> recipes.Recipe:
 
 def _create(request: Request, _actions: Sequence[Action]) -> None:
     try:
-        _clone(request)
+        if request.values["method"] == clone.METHOD:
+            clone.create(request.name, request.values)
+        else:
+            _make(request)
     except BaseException:
         store.forget(request.name, FACET.name)
         raise
 
 
-def _clone(request: Request) -> None:
+def _make(request: Request) -> None:
     refresh = request.values.get("refresh")
     not_before = 0 if refresh is None else _BEGAN - refresh
     while True:
@@ -114,6 +120,12 @@ def _remove(request: Request, _actions: Sequence[Action]) -> None:
     storage.remove(request.name)
 
 
+def _source(request: Request) -> Sequence[str]:
+    """The jail of which this one is a clone."""
+    source = request.values.get("source")
+    return () if source is None else (source,)
+
+
 FACET = Facet(
     name="rootfs",
     options=OPTIONS,
@@ -124,4 +136,5 @@ FACET = Facet(
     conflicts=no_conflicts,
     perform={CREATE: _create, REMOVE: _remove},
     settle=all_well,
+    companions=_source,
 )

@@ -11,6 +11,7 @@ from typing import Any, Callable
 from .. import sizes
 from ..rootfs import storage
 from ..rootfs.bounds import Bounds
+from ..rootfs.storage import Storage
 from ..sizes import UNLIMITED
 from . import store
 from .facet import Values
@@ -52,6 +53,18 @@ OPTIONS = (_bound("size", sizes.parse, sizes.show), _bound("inodes", _parse_inod
 def wanted(values: Values) -> Bounds:
     """The limits that canonical values ask for."""
     return Bounds(**{option.name: values.get(option.name) for option in OPTIONS})
+
+
+def give(stored: Storage, recorded: Values) -> None:
+    """Make recorded limits hold for storage that is about to become a jail's.
+
+    :raises JailError: when they cannot.
+    """
+    keeper = stored.store.keeper
+    holds = keeper.holding(stored.folder)
+    wanted = holds._replace(**{option.name: recorded[option.name] for option in OPTIONS if option.name in recorded})
+    if wanted != holds:
+        keeper.bind(stored.folder, wanted)
 
 
 def hold(name: str) -> None:

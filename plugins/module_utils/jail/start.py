@@ -14,8 +14,8 @@ from typing import Any
 from ..errors import JailError
 from ..kernel import image
 from ..kernel.cgroup import Group
-from ..rootfs import storage
-from . import apart, console, devices, identity, ids, launch, limits, live, network, policy, size, stop, store
+from ..rootfs import notes, storage
+from . import adopt, apart, console, devices, identity, ids, launch, limits, live, network, policy, size, stop, store
 from .isolation import options, settled, sysctls
 from .launch import Plan, Streams
 from .live import Running
@@ -33,6 +33,7 @@ def start(name: str) -> None:
     :raises JailError: when it has no root file system, or a step failed; it is stopped and cleared then. And when it
         runs, but not with all that was wanted in its tree, so that it can be helped from inside.
     """
+    adopt.settle(name)
     desired = store.read(name, "state")
     if options.desired(desired)["userns"] == "host" and not image.is_read_only():
         apart.call(__name__, "start", name)
@@ -43,8 +44,8 @@ def start(name: str) -> None:
     slot = ids.allocate(name)
     first_id = ids.first_for(holds["userns"], slot)
     stop.clear(name)
-    storage.settle(name)
     size.hold(name)
+    notes.drop(name, notes.SAME)
     group = live.group_of(name)
     started_with = {"command": desired.get("command"), "init": desired.get("init", policy.INIT), **holds}
     hostname = desired.get("hostname", name)
@@ -67,6 +68,7 @@ def start(name: str) -> None:
                 argv=started_with["command"] or [started_with["init"]],
                 environment=policy.ENVIRONMENT,
                 layers=layers,
+                subject=None,
                 first_id=first_id,
                 group=group,
                 streams=Streams(None, output, output),

@@ -19,7 +19,7 @@ from .. import sizes
 from ..errors import JailError
 from ..kernel import btrfs, capabilities, ext4, loop, mounts, paths
 from ..kernel.mounts import NODEV, NOEXEC, NOSUID
-from . import hosttools
+from . import hosttools, space
 
 SMALLEST = 16 << 20
 """Bytes; in less there is no room for a journal."""
@@ -63,6 +63,22 @@ def make(path: str, size: int, inodes: int | None) -> None:
         os.ftruncate(file, size)
         _format(path, ["-N", str(inodes)] if inodes else [])
         os.fsync(file)
+
+
+def copy(path: str, new: str) -> None:
+    """Copy the file system in a file that is not in use, sharing blocks where the host's file system can.
+
+    :raises JailError: when it is in use, or damaged.
+    """
+    try:
+        with loop.unattached(path, _SECONDS):
+            _copy(path, new)
+            with paths.opened(os.open(new, os.O_RDWR | os.O_CLOEXEC)) as file:
+                os.fsync(file)
+    except OSError as error:
+        if error.errno in space.FULL:
+            raise
+        raise JailError(f"{path} cannot be copied: {error}") from error
 
 
 def check_size(size: int) -> None:

@@ -21,6 +21,13 @@ class Layers(NamedTuple):
     lower: int | None
 
 
+class Subject(NamedTuple):
+    """A tree to work on, that is not the root: its layers, and whether it can be written to."""
+
+    layers: Layers
+    writable: bool
+
+
 def bind(folder: str) -> int:
     """A detached mount of a directory of the host."""
     with paths.opened(paths.open_directory(folder)) as directory:

@@ -3,11 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The note that lies beside a jail's storage, ``storage.json``: which kind it is and which template it came from.
 
-Who uses a template is answered here and nowhere else.
+Who uses a template is answered here and nowhere else. A snapshot has a directory of the same sort, with the same note.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -17,6 +18,8 @@ from . import staging
 from .backing.kinds import STORES
 
 _FILE = "storage.json"
+SNAPSHOT_STORAGE = "storage"
+"""The directory of a snapshot that is one of storage."""
 
 
 class Record(NamedTuple):
@@ -33,7 +36,12 @@ def write(folder: str, record: Record) -> None:
 
 def read(name: str) -> Record | None:
     """The note of a jail's storage; ``None`` when it has none."""
-    found = files.read_json(os.path.join(layout.storage(name), _FILE))
+    return read_in(layout.storage(name))
+
+
+def read_in(folder: str) -> Record | None:
+    """The note in a directory of storage; ``None`` when there is none."""
+    found = files.read_json(os.path.join(folder, _FILE))
     return None if found is None else Record(found["kind"], found["template"])
 
 
@@ -43,7 +51,7 @@ def names() -> list[str]:
 
 
 def users(key: str) -> list[str]:
-    """The jails that came from this template, whatever kind of storage they have."""
+    """The jails and snapshots (``JAIL@LABEL``) that came from this template, whatever kind of storage they have."""
     return [name for name, record in _uses() if record.template == key]
 
 
@@ -53,7 +61,7 @@ def dependents(key: str) -> list[str]:
 
 
 def templates() -> set[str]:
-    """The keys of all templates that any jail came from, whether they are still there or not."""
+    """The keys of all templates that anything came from, whether they are still there or not."""
     return {record.template for _name, record in _uses()}
 
 
@@ -63,3 +71,21 @@ def _uses() -> Iterator[tuple[str, Record]]:
         record = read(name)
         if record is not None:
             yield name, record
+    for name, folder in _snapshots():
+        record = read_in(folder)
+        if record is not None:
+            yield name, record
+
+
+def _snapshots() -> Iterator[tuple[str, str]]:
+    """All snapshots, and the directory of storage of each."""
+    for jail in _listed(layout.SNAPSHOTS):
+        for label in _listed(layout.snapshots(jail)):
+            if not label.startswith("."):
+                yield f"{jail}@{label}", os.path.join(layout.snapshots(jail), label, SNAPSHOT_STORAGE)
+
+
+def _listed(directory: str) -> list[str]:
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(os.listdir(directory))
+    return []

@@ -64,7 +64,7 @@ def replaced_whole(parent: str, name: str, purpose: str) -> Iterator[str]:
         sync_filesystem(os.path.join(parent, temporary))
         paths.exchange(folder, temporary, name)
         os.fsync(folder)
-        paths.remove_tree(folder, temporary)
+        volumes.remove(folder, temporary, name)
 
 
 def clear(parent: str, name: str) -> None:
@@ -72,7 +72,7 @@ def clear(parent: str, name: str) -> None:
     if is_half_done(parent, name):
         with _blamed(f"what was left of {os.path.join(parent, name)} cannot be cleared"), _opened(parent) as folder:
             for prefix in (_NEW, _OLD):
-                paths.remove_tree(folder, prefix + name)
+                volumes.remove(folder, prefix + name, name)
 
 
 def is_half_done(parent: str, name: str) -> bool:
@@ -85,24 +85,15 @@ def _half_made(parent: str, name: str, purpose: str, make: Callable[[int, str], 
     """A new directory under the name for half made ones: a descriptor of its parent, and that name."""
     with _blamed(purpose), _opened(parent) as folder:
         temporary = _NEW + name
-        _discard(folder, temporary)
+        volumes.remove(folder, temporary, name)
         make(folder, temporary)
         try:
             with _blamed(purpose):  # here, while the disk is still full
                 yield folder, temporary
         except BaseException:
             with contextlib.suppress(OSError):  # what cannot be cleared now is reported by the next attempt
-                _discard(folder, temporary)
+                volumes.remove(folder, temporary, name)
             raise
-
-
-def _discard(folder: int, entry: str) -> None:
-    """Remove what is half made or half removed. What was to take the place of one that is there has its limits with it
-    in common: they stay."""
-    if entry.startswith(_NEW) and entry[len(_NEW) :] in os.listdir(folder):
-        paths.remove_tree(folder, entry)
-    else:
-        volumes.remove(folder, entry)
 
 
 @contextlib.contextmanager
@@ -128,11 +119,11 @@ def remove(parent: str, name: str) -> None:
     if not os.path.isdir(parent):
         return
     with _blamed(f"{os.path.join(parent, name)} cannot be removed"), _opened(parent) as folder:
-        volumes.remove(folder, _OLD + name)
+        volumes.remove(folder, _OLD + name, name)
         with contextlib.suppress(FileNotFoundError):
             os.rename(name, _OLD + name, src_dir_fd=folder, dst_dir_fd=folder)
             os.fsync(folder)
-            volumes.remove(folder, _OLD + name)
+            volumes.remove(folder, _OLD + name, name)
 
 
 def leftovers(parent: str, lock: str) -> list[str]:
@@ -157,7 +148,7 @@ def sweep(parent: str, lock: str) -> list[str]:
                 name = entry[len(_NEW) :]
                 with files.locked_if_free(lock + name) as free:
                     if free:
-                        _discard(folder, entry)
+                        volumes.remove(folder, entry, name)
                         swept.append(name)
     return swept
 

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a jail writes: a thin clone of a template, or a full copy of one.
 
-``layout.storage(NAME)`` holds ``storage.json`` and what its kind of backing store keeps there (:mod:`.backing`). Owners
-on disk are 0..65535 in all of them: ids are mapped by mounts, never by chown(2).
+``layout.storage(NAME)`` holds ``storage.json``, perhaps other notes (:mod:`.notes`), and what its kind of backing store
+keeps there (:mod:`.backing`). Owners on disk are 0..65535 in all of them: ids are mapped by mounts, never by chown(2).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from .. import layout
 from ..errors import JailError
 from ..kernel import paths
-from . import bounds, records, space, staging, templates
+from . import bounds, records, space, staging, templates, volumes
 from .backing.kinds import STORES
 from .backing.store import BackingStore
 from .bounds import NO_BOUNDS, Bounds
@@ -26,10 +26,11 @@ from .layers import Layers
 
 KINDS = tuple(STORES)
 _LOCK = "storage-"
+_EMPTY = "nothing"
 
 
 class Storage(NamedTuple):
-    """A jail's storage: its kind, the key of its template, and its directory."""
+    """A jail's storage, or that of a snapshot: its kind, the key of its template, and its directory."""
 
     kind: str
     template: str
@@ -49,6 +50,27 @@ class Storage(NamedTuple):
     def store(self) -> BackingStore:
         """Its backing store."""
         return STORES[self.kind]
+
+    @contextlib.contextmanager
+    def layers(self) -> Iterator[Layers]:
+        """The mounts that its root is made of, for a ``with`` block.
+
+        :raises JailError: when its template is gone.
+        """
+        if self.lower is not None and not os.path.isdir(self.lower):
+            raise JailError(
+                f"its template {self.template} is gone", advice=f"put {self.lower} back, or make the jail anew"
+            )
+        with self.store.layers(self.folder, templates.tree(self.template)) as found:
+            yield found
+
+    @contextlib.contextmanager
+    def own_files(self) -> Iterator[int]:
+        """A descriptor of the directory whose files are its own, above the template or not, for a ``with`` block."""
+        with self.layers() as found:
+            below = "." if found.lower is None else "upper"
+            with paths.opened(paths.open_plain(found.upper, below, os.O_RDONLY | os.O_DIRECTORY)) as directory:
+                yield directory
 
 
 def create(name: str, kind: str, template: str, wanted: Bounds = NO_BOUNDS) -> None:
@@ -72,10 +94,99 @@ def create(name: str, kind: str, template: str, wanted: Bounds = NO_BOUNDS) -> N
             records.write(folder, records.Record(kind, template))
 
 
+@contextlib.contextmanager
+def copied(name: str, source: Storage) -> Iterator[Storage]:
+    """Make the storage of a jail that has none as a copy of other storage, which nobody changes or removes meanwhile.
+
+    :returns: for a ``with`` block, the copy, to put notes beside it; at its end the jail has it.
+    :raises JailError: when the jail has some already, or the disk is full. Nothing half made stays.
+    """
+    with locked(name):
+        if os.path.isdir(layout.storage(name)):
+            raise JailError(f"there is storage in {layout.storage(name)} already")
+        with staging.made_whole(layout.STORAGE, name, _copying(source)) as folder:
+            bounds.prepare(folder)
+            yield fill(source, folder, name)
+
+
+@contextlib.contextmanager
+def replaced(name: str, source: Storage) -> Iterator[Storage]:
+    """Like :func:`copied`, for a jail that has storage: at the end of the block it has the copy, and what it had is
+    removed. There is no moment at which it has neither."""
+    with locked(name), staging.replaced_whole(layout.STORAGE, name, _copying(source)) as folder:
+        bounds.prepare(folder)
+        yield fill(source, folder, name)
+
+
+def _copying(source: Storage) -> str:
+    return f"storage of kind {source.kind} cannot be copied"
+
+
+@contextlib.contextmanager
+def filled(name: str, kind: str, template: str) -> Iterator[Storage]:
+    """Make the storage of a jail that has none, of a kind that needs no template.
+
+    :returns: for a ``with`` block, the storage with an empty tree, to be filled; at its end the jail has it.
+    :raises JailError: when the jail has some already, or the disk is full. Nothing half made stays.
+    """
+    with locked(name):
+        if os.path.isdir(layout.storage(name)):
+            raise JailError(f"there is storage in {layout.storage(name)} already")
+        with staging.made_whole(layout.STORAGE, name, f"storage of kind {kind} cannot be filled") as folder:
+            bounds.prepare(folder)
+            with _nothing(folder) as tree:
+                STORES[kind].make(folder, tree, name, NO_BOUNDS)
+            records.write(folder, records.Record(kind, template))
+            yield Storage(kind, template, folder)
+            staging.sync_filesystem(folder)
+
+
+@contextlib.contextmanager
+def _nothing(folder: str) -> Iterator[str]:
+    """An empty tree, in a directory of storage that is being made."""
+    with paths.opened(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as parent:
+        volumes.make(parent, _EMPTY, 0o755)
+        yield os.path.join(folder, _EMPTY)
+        paths.remove_tree(parent, _EMPTY)
+
+
+def fill(source: Storage, folder: str, name: str) -> Storage:
+    """Copy storage to a new empty directory, without its limits."""
+    source.store.copy(source.folder, folder, name)
+    records.write(folder, records.Record(source.kind, source.template))
+    return source._replace(folder=folder)
+
+
+@contextlib.contextmanager
+def held(name: str) -> Iterator[Storage]:
+    """A jail's storage, which nobody makes anew or removes during the ``with`` block.
+
+    :raises JailError: when it has none.
+    """
+    with locked(name):
+        yield expect(name)
+
+
 def describe(name: str) -> Storage | None:
     """A jail's storage; ``None`` when it has none."""
-    record = records.read(name)
-    return None if record is None else Storage(record.kind, record.template, layout.storage(name))
+    return describe_in(layout.storage(name))
+
+
+def describe_in(folder: str) -> Storage | None:
+    """What storage a directory holds; ``None`` when it holds none."""
+    record = records.read_in(folder)
+    return None if record is None else Storage(record.kind, record.template, folder)
+
+
+def expect(name: str) -> Storage:
+    """A jail's storage.
+
+    :raises JailError: when it has none.
+    """
+    stored = describe(name)
+    if stored is None:
+        raise JailError("it has no root file system", advice=f"make one with jail_rootfs: name={name}")
+    return stored
 
 
 @contextlib.contextmanager
@@ -84,20 +195,8 @@ def layers(name: str) -> Iterator[Layers]:
 
     :raises JailError: when it has no storage, or its template is gone.
     """
-    stored = _expected(name)
-    if stored.lower is not None and not os.path.isdir(stored.lower):
-        raise JailError(
-            f"its template {stored.template} is gone", advice=f"put {stored.lower} back, or make the jail anew"
-        )
-    with stored.store.layers(stored.folder, templates.tree(stored.template)) as found:
+    with expect(name).layers() as found:
         yield found
-
-
-def _expected(name: str) -> Storage:
-    found = describe(name)
-    if found is None:
-        raise JailError("it has no root file system", advice=f"make one with jail_rootfs: name={name}")
-    return found
 
 
 def names() -> list[str]:
@@ -138,10 +237,8 @@ def sweep() -> list[str]:
 def own_files(name: str) -> Iterator[int]:
     """A descriptor of the directory whose files are the jail's own, for a ``with`` block, whatever kind its storage is
     and whether it runs or not. Owners are as on disk, from 0 on; nothing below it is to be trusted."""
-    with layers(name) as found:
-        below = "." if found.lower is None else "upper"
-        with paths.opened(paths.open_plain(found.upper, below, os.O_RDONLY | os.O_DIRECTORY)) as directory:
-            yield directory
+    with expect(name).own_files() as directory:
+        yield directory
 
 
 def bounds_of(name: str) -> Bounds:
@@ -161,7 +258,7 @@ def judge(name: str, wanted: Bounds, running: bool) -> bool:
 
     :raises JailError: when they never can; with figures, or with what would work on this host.
     """
-    found = _expected(name)
+    found = expect(name)
     found.store.keeper.check(found.folder, wanted)
     return running and found.store.keeper.waits(found.folder, wanted)
 
@@ -171,7 +268,7 @@ def bind(name: str, wanted: Bounds) -> None:
 
     :raises JailError: as :func:`judge` does.
     """
-    found = _expected(name)
+    found = expect(name)
     found.store.keeper.bind(found.folder, wanted)
 
 

@@ -23,6 +23,9 @@ from . import hosttools, intree, libraries
 PLACE = "/run/cellblock-tools"
 """Where a confinement finds the file system."""
 
+SUBJECT = "/run/cellblock-tree/root"
+"""Where a confinement finds a tree that it works on and that is not its root: no part of that is covered by mounts."""
+
 _LIBRARIES = "lib"
 _SIZE = str(256 << 20)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from ..kernel import btrfs, paths
+from ..kernel import btrfs, paths, quota
 from . import projects
 
 _PLAIN = paths.RESOLVE_NO_SYMLINKS | paths.RESOLVE_NO_XDEV | paths.RESOLVE_BENEATH
@@ -36,13 +36,25 @@ def make_successor(parent: int, name: str, model: str) -> None:
             make(parent, name, 0o700)
 
 
-def remove(parent: int, name: str) -> None:
-    """Remove a directory, with all below it and the limits on it; none is fine."""
+def remove(parent: int, name: str, heir: str) -> None:
+    """Remove a directory, with all below it and the limits on it; none is fine.
+
+    :param heir: a directory beside it, if there is one, that keeps limits which it shares with it.
+    """
     directory = _open_plain(parent, name)
     if directory is not None:
         with paths.opened(directory):
-            projects.forget(directory)
+            if not _shares_limits(directory, parent, heir):
+                projects.forget(directory)
     paths.remove_tree(parent, name)
+
+
+def _shares_limits(directory: int, parent: int, heir: str) -> bool:
+    other = _open_plain(parent, heir)
+    if other is None:
+        return False
+    with paths.opened(other):
+        return quota.project(other) == quota.project(directory)
 
 
 def _open_plain(parent: int, name: str) -> int | None:

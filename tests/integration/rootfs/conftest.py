@@ -28,6 +28,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         "LIB": "lib",
         "TEMPLATES": "lib/templates",
         "STORAGE": "lib/jails",
+        "SNAPSHOTS": "lib/snapshots",
         "LOCKS": "run/.locks",
         "LOG": "log",
         "BUILD_LOG": "log/build.log",

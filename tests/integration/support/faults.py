@@ -1,19 +1,50 @@
 # Copyright: (c) 2026, cellblock.jails contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kill an action at each of its steps (:mod:`tracing`), and see that nothing stays behind."""
+"""Kill a piece of work at each of its steps (:mod:`tracing`), and look whether the next run finds its way and anything
+is left."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
-from ansible_collections.cellblock.jails.plugins.module_utils.jail import build, ids
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import build, converge, ids
+from ansible_collections.cellblock.jails.plugins.module_utils.jail.facet import Facet
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process
 
 from . import sandbox, tracing
-from .tracing import Action
+
+
+@contextlib.contextmanager
+def orphans_are_ours() -> Iterator[None]:
+    """What a killed process leaves comes to us, so that we see it end."""
+    tracing.needs_strace()
+    process.adopt_orphans(True)
+    try:
+        yield
+    finally:
+        process.adopt_orphans(False)
+
+
+def converged(facet: Facet, name: str, **options: Any) -> None:
+    """What the module of a facet does for one jail."""
+    outcome = converge.converge(facet, [{"name": name, **options}], False)[name]
+    if outcome.error:
+        raise AssertionError(outcome.error)
+
+
+def half_made(*places: str) -> list[str]:
+    """What is half made or half removed in our directories."""
+    found = []
+    for place in places:
+        if os.path.isdir(place):
+            found += [os.path.join(place, name) for name in os.listdir(place) if name.startswith(".")]
+    return found
+
 
 SLOW_STRIDE = 1 if os.environ.get("JAILS_TEST_EVERY_STEP") else 10
 """For methods that take seconds: without ``JAILS_TEST_EVERY_STEP=1`` they are killed at each tenth step only."""
@@ -21,25 +52,19 @@ SLOW_STRIDE = 1 if os.environ.get("JAILS_TEST_EVERY_STEP") else 10
 
 def leaked() -> dict[str, Any]:
     """What nothing of ours may leave behind once a run has come to its end."""
-    killed = build.killed()
+    shelves = os.listdir(layout.SNAPSHOTS) if os.path.isdir(layout.SNAPSHOTS) else []
     return {
-        "half made": [each for place in (layout.TEMPLATES, layout.STORAGE) for each in _half_made(place)],
+        "half made": half_made(layout.TEMPLATES, layout.STORAGE, *map(layout.snapshots, shelves)),
         # The ids are given back last, and nobody else's are in our file; their groups can be another test run's.
-        "builds": [name for name in ids.names() if name in killed],
+        "builds": [name for name in ids.names() if name in build.killed()],
         "mounts": sandbox.mount_points(),
         "groups": sandbox.groups(),
         "loop devices": sandbox.images_in_use(),
     }
 
 
-def _half_made(place: str) -> list[str]:
-    if not os.path.isdir(place):
-        return []
-    return [os.path.join(place, name) for name in os.listdir(place) if name.startswith(".")]
-
-
 def reap() -> None:
-    """Wait until all that was started by a killed process has ended; its orphans have to be ours."""
+    """Wait until all that was started by a killed process has ended."""
     while True:
         try:
             os.waitpid(-1, 0)
@@ -47,21 +72,17 @@ def reap() -> None:
             return
 
 
-def survives_every_kill(begin: Action, finish: Action, stride: int = 1) -> int:
+def survives_every_kill(begin: Callable[[], object], finish: Callable[[], object], stride: int = 1) -> int:
     """Kill ``begin`` at each step, or each ``stride``-th; after each, ``finish`` runs and has to find its way, and
     nothing may have leaked then. How often it was hit."""
-    tracing.needs_strace()
     before = leaked()
     hits = 0
-    process.adopt_orphans(True)
-    try:
+    with orphans_are_ours():
         for number, step in tracing.killed_at_each_step(begin, stride):
             reap()
             finish()
             assert leaked() == before, f"killed at step {number}, {step}"
             hits += number > 0
-    finally:
-        process.adopt_orphans(False)
     assert hits
     print(f"killed at {hits} steps")
     return hits

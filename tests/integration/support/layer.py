@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
@@ -38,6 +40,13 @@ def writable(name: str) -> Path:
     found = stored(name).writable
     assert found is not None
     return Path(found)
+
+
+@contextlib.contextmanager
+def own_files(found: storage.Storage) -> Iterator[Path]:
+    """The directory with the files that are a jail's own, for a ``with`` block, wherever they lie."""
+    with found.own_files() as directory:
+        yield Path(f"/proc/self/fd/{directory}")
 
 
 def description(key: str) -> dict[str, Any]:

@@ -34,6 +34,11 @@ def _make(folder: str, tree: str, _name: str, wanted: Bounds) -> None:
     bounds.bind_new(root(folder), wanted)
 
 
+def _copy(source: str, folder: str, _name: str) -> None:
+    with paths.opened(os.open(root(source), _READ)) as tree, paths.opened(os.open(folder, _READ)) as parent:
+        btrfs.snapshot(tree, parent, _ROOT)
+
+
 def root(folder: str) -> str:
     """The directory of the tree, a subvolume."""
     return os.path.join(folder, _ROOT)
@@ -43,4 +48,4 @@ def _layers(folder: str, _tree: str) -> AbstractContextManager[Layers]:
     return layers.of_directories(root(folder), None)
 
 
-STORE = BackingStore(_make, _layers, root, needs_template=False, keeper=bounds.keeper(root))
+STORE = BackingStore(_make, _copy, _layers, root, needs_template=False, atomic=True, keeper=bounds.keeper(root))

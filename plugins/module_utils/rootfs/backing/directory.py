@@ -8,21 +8,19 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 
-from .. import bounds, buildlog, hosttools, layers, staging
+from .. import bounds, layers, treecopy
 from ..bounds import Bounds
 from ..layers import Layers
 from .store import BackingStore
 
 
 def _make(folder: str, tree: str, name: str, wanted: Bounds) -> None:
-    copy = hosttools.find("cp", "coreutils")
-    with buildlog.recording(name) as log:
-        command = [copy, "-a", "--reflink=auto", "--one-file-system", "--", tree, root(folder)]
-        status = hosttools.run(command, log.descriptor)
-        if status:
-            raise log.failure(f"cp ended with status {status}", "cp has to be that of GNU coreutils")
-    staging.sync_filesystem(folder)
+    treecopy.copy(tree, root(folder), name)
     bounds.bind_new(folder, wanted)
+
+
+def _copy(source: str, folder: str, name: str) -> None:
+    treecopy.copy(root(source), root(folder), name)
 
 
 def root(folder: str) -> str:
@@ -34,4 +32,6 @@ def _layers(folder: str, _tree: str) -> AbstractContextManager[Layers]:
     return layers.of_directories(root(folder), None)
 
 
-STORE = BackingStore(_make, _layers, root, needs_template=False, keeper=bounds.keeper(lambda folder: folder))
+STORE = BackingStore(
+    _make, _copy, _layers, root, needs_template=False, atomic=False, keeper=bounds.keeper(lambda folder: folder)
+)

@@ -39,6 +39,13 @@ def _make(folder: str, tree: str, _name: str, wanted: Bounds) -> None:
         os.fsync(file)
 
 
+def _copy(source: str, folder: str, _name: str) -> None:
+    images.copy(image(source), image(folder))
+    facts = files.read_json(os.path.join(source, _FACTS))
+    if facts is not None:
+        files.write_json(os.path.join(folder, _FACTS), facts)
+
+
 def image(folder: str) -> str:
     """The file."""
     return os.path.join(folder, _IMAGE)
@@ -87,4 +94,4 @@ def _bind(folder: str, wanted: Bounds) -> None:
 
 
 _KEEPER = Keeper(_holding, _used, _check, _waits, _bind)
-STORE = BackingStore(_make, _layers, _writable, needs_template=True, keeper=_KEEPER)
+STORE = BackingStore(_make, _copy, _layers, _writable, needs_template=True, atomic=False, keeper=_KEEPER)

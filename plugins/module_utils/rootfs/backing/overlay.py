@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 
-from .. import bounds, layers
+from .. import bounds, layers, treecopy
 from ..bounds import Bounds
 from ..layers import Layers
 from .store import BackingStore
@@ -17,8 +17,8 @@ from .store import BackingStore
 
 def make_upper(folder: str, tree: str) -> None:
     """Make the directories ``upper`` and ``work`` of an overlay over ``tree``."""
-    os.mkdir(os.path.join(folder, "work"), 0o700)
-    upper = os.path.join(folder, "upper")
+    _make_work(folder)
+    upper = _writable(folder)
     os.mkdir(upper, 0o700)
     # The jail's "/" is the upper directory: it has to look as the template's does.
     like = os.stat(tree)
@@ -31,6 +31,16 @@ def _make(folder: str, tree: str, _name: str, wanted: Bounds) -> None:
     bounds.bind_new(folder, wanted)
 
 
+def _make_work(folder: str) -> None:
+    """What the kernel keeps there is nobody's."""
+    os.mkdir(os.path.join(folder, "work"), 0o700)
+
+
+def _copy(source: str, folder: str, name: str) -> None:
+    _make_work(folder)
+    treecopy.copy(_writable(source), _writable(folder), name)
+
+
 def _layers(folder: str, tree: str) -> AbstractContextManager[Layers]:
     return layers.of_directories(folder, tree)
 
@@ -39,4 +49,6 @@ def _writable(folder: str) -> str:
     return os.path.join(folder, "upper")
 
 
-STORE = BackingStore(_make, _layers, _writable, needs_template=True, keeper=bounds.keeper(lambda folder: folder))
+STORE = BackingStore(
+    _make, _copy, _layers, _writable, needs_template=True, atomic=False, keeper=bounds.keeper(lambda folder: folder)
+)
