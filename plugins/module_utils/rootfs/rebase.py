@@ -9,7 +9,7 @@ it is: every path, its kind, mode, owner, time of last change, attributes, conte
 of last access and of last change of status are not kept, nor are inode numbers.
 
 The new upper directory is made beside the old one and takes its place together with the note that names the template,
-by one rename (:func:`.staging.replaced_whole`). Until then the old one is as it was but for a further name of its
+by one rename (:func:`.staging.changed_whole`). Until then the old one is as it was but for a further name of its
 files, which :func:`.storage.settle` takes away before the next start.
 """
 
@@ -110,7 +110,7 @@ def move(name: str, template: str, pair: lowers.Lowers) -> Tally:
         staging.clear(layout.STORAGE, name)
         record = _record(name)
         folder = layout.storage(name)
-        with staging.replaced_whole(layout.STORAGE, name, f"it cannot be moved onto template {template}") as made:
+        with staging.changed_whole(layout.STORAGE, name, f"it cannot be moved onto template {template}") as made:
             tally = _fill(folder, made, pair)
             records.write(made, record._replace(template=template))
             bounds.bind_new(made, bounds.holding(folder))

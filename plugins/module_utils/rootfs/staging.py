@@ -46,25 +46,36 @@ def made_whole(parent: str, name: str, purpose: str) -> Iterator[str]:
     :param purpose: how an error begins: "template x cannot be built".
     :raises JailError: for every :class:`OSError` of the block, naming the file system where one was full.
     """
-    with _half_made(parent, name, purpose, lambda folder, entry: volumes.make(folder, entry, 0o700)) as made:
-        folder, temporary = made
+    with _half_made(parent, name, purpose, _make) as (folder, temporary):
         yield os.path.join(parent, temporary)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         os.fsync(folder)
 
 
-@contextlib.contextmanager
-def replaced_whole(parent: str, name: str, purpose: str) -> Iterator[str]:
+def replaced_whole(parent: str, name: str, purpose: str) -> AbstractContextManager[str]:
     """Like :func:`made_whole`, for a directory that is there: the end of the block puts the new one in its place and
-    removes the old one. Whoever looks finds the one or the other; the new one is on disk by then. It is not empty but a
-    copy where the old one is a subvolume (:func:`volumes.make_successor`)."""
-    with _half_made(parent, name, purpose, lambda folder, entry: volumes.make_successor(folder, entry, name)) as made:
-        folder, temporary = made
+    removes the old one. Whoever looks finds the one or the other; the new one is on disk by then."""
+    return _exchanged(parent, name, purpose, _make)
+
+
+def changed_whole(parent: str, name: str, purpose: str) -> AbstractContextManager[str]:
+    """Like :func:`replaced_whole`, for a new directory that gets what the old one has. Where the old one is a subvolume
+    it is not empty but a snapshot of that (:func:`volumes.make_successor`)."""
+    return _exchanged(parent, name, purpose, lambda folder, entry: volumes.make_successor(folder, entry, name))
+
+
+@contextlib.contextmanager
+def _exchanged(parent: str, name: str, purpose: str, make: Callable[[int, str], None]) -> Iterator[str]:
+    with _half_made(parent, name, purpose, make) as (folder, temporary):
         yield os.path.join(parent, temporary)
         sync_filesystem(os.path.join(parent, temporary))
         paths.exchange(folder, temporary, name)
         os.fsync(folder)
         volumes.remove(folder, temporary, name)
+
+
+def _make(folder: int, entry: str) -> None:
+    volumes.make(folder, entry, 0o700)
 
 
 def clear(parent: str, name: str) -> None:
