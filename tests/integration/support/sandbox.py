@@ -10,6 +10,7 @@ namespace. Control groups cannot be had apart: the tests' jails have names that 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -72,19 +73,41 @@ def entered() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _directory(path: str) -> Iterator[None]:
-    """Have the directory ``path``; one that was not there is removed at the end."""
-    missing = []
-    while not os.path.isdir(path):
-        missing.append(path)
-        path = os.path.dirname(path)
-    for each in reversed(missing):
-        os.mkdir(each)
+    """Have the directory ``path``; one that was not there is removed at the end, unless another test run is in it: with
+    a directory go all mounts on it, in whatever mount namespace (rmdir(2) has been so since Linux 3.18)."""
+    made: list[str] = []
+    while (descriptor := _entered(path, made)) is None:
+        continue
     try:
         yield
     finally:
-        for each in missing:
-            with contextlib.suppress(OSError):  # somebody else has put something there meanwhile
+        with contextlib.suppress(OSError):  # another run is in it, or somebody else has put something there
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for each in reversed(dict.fromkeys(made)):
                 os.rmdir(each)
+        os.close(descriptor)
+
+
+def _entered(path: str, made: list[str]) -> int | None:
+    """A descriptor of the directory with a shared lock (flock(2)); ``None`` when another run has just removed it."""
+    _make(path, made)
+    with contextlib.suppress(FileNotFoundError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(path), os.fstat(descriptor)):
+                return descriptor
+        os.close(descriptor)
+    return None
+
+
+def _make(path: str, made: list[str]) -> None:
+    """Try to make a directory and its parents; ``made`` gets those that were not there, parents first."""
+    if not os.path.isdir(path):
+        _make(os.path.dirname(path), made)
+        with contextlib.suppress(FileExistsError, FileNotFoundError):  # another run makes or removes them
+            os.mkdir(path)
+            made.append(path)
 
 
 @contextlib.contextmanager
