@@ -6,6 +6,7 @@ links."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -74,6 +75,15 @@ def values(word: str, zone: str) -> dict[str, Any]:
 
 
 ONE, OTHER = values("one", "Europe/Berlin"), values("other", "Europe/Paris")
+
+
+@pytest.fixture(autouse=True)
+def reaped() -> Iterator[None]:
+    """A jail that is started here, not by a module, has us for a parent: no test leaves a child."""
+    yield
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
 
 
 @pytest.fixture
