@@ -44,7 +44,8 @@ options:
     description:
       - V(apk) installs Alpine Linux, or whatever has such repositories. The host fetches indexes and packages and
         verifies each against O(keys); apk itself and the packages' scripts run confined like a jail, without network.
-        The packages C(alpine-base) and O(packages) are installed.
+        The packages C(alpine-base) and O(packages) are installed. Alpine signs by SHA-1; an openssl that is told to
+        refuse that, as on Enterprise Linux 9, cannot verify it.
       - V(archive) unpacks a tar archive, uncompressed or by gzip, xz, zstd or bzip2, whatever its name. The root may
         be in one leading folder. Nothing of it is unpacked on the host; only programs that are confined like a jail
         read it.

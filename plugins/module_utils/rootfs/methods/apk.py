@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from ...errors import JailError
 from ...kernel import paths
-from .. import intree, libraries, staging, toolbox
+from .. import hosttools, intree, libraries, staging, toolbox
 from ..builder import Confine, Job
 from ..buildlog import BuildLog
 from ..recipes import Recipe
@@ -99,13 +99,17 @@ def build(recipe: Recipe, tree: str, confine: Confine, log: BuildLog) -> None:
 def _checks(recipe: Recipe, keys: Keys, work: str, log: BuildLog) -> Check:
     """What lets an index pass, and the program that is taken from one."""
 
-    def check(what: str, beginning: Split) -> None:
-        apkkeys.check(what, beginning.signed, beginning.signatures, keys, work)
-
     def let_pass(what: str, _beginning: Split) -> None:
         log.note(f"W: allow_untrusted: nobody checks who has signed {what}")
 
-    return let_pass if recipe["allow_untrusted"] else check
+    if recipe["allow_untrusted"]:
+        return let_pass
+    program = hosttools.find("openssl", "openssl")
+
+    def check(what: str, beginning: Split) -> None:
+        apkkeys.check(program, what, beginning.signed, beginning.signatures, keys, work)
+
+    return check
 
 
 def _given(path: str) -> _Program:

@@ -50,14 +50,14 @@ def _read(path: str) -> bytes:
         return file.read(_LIMIT)
 
 
-def check(what: str, signed: bytes, signatures: Sequence[Signature], keys: Keys, work: str) -> None:
+def check(program: str, what: str, signed: bytes, signatures: Sequence[Signature], keys: Keys, work: str) -> None:
     """Check that one of the keys has signed.
 
+    :param program: the path of openssl.
     :param what: begins the message of an error.
     :param work: a directory for files of ours.
     :raises JailError: when none has.
     """
-    program = hosttools.find("openssl", "openssl")
     ours = [signature for signature in signatures if signature.key in keys]
     if not ours:
         by = ", ".join(sorted({signature.key for signature in signatures})) or "nobody"

@@ -52,6 +52,7 @@ logdir=/log
 def build(recipe: Recipe, tree: str, confine: Confine, log: BuildLog) -> None:
     """Build a system of rpm packages; see :data:`..builder.Builder`."""
     program = hosttools.find("dnf", "dnf")
+    hosttools.find("rpm", "rpm")  # before anything is downloaded
     sources = rpmrepos.sources(recipe)
     names = rpmrepos.key_names(sources)
     keys = {name: rpmrepos.read_key(path) for path, name in names.items()}

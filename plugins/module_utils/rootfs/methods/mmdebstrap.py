@@ -92,10 +92,10 @@ def _extract(program: str, recipe: Recipe, tree: str, mirror: str, no_keys: str)
 
     :param no_keys: a directory with no keyring in it.
     """
-    suite, variant = recipe["suite"], recipe["variant"]
+    variant = recipe["variant"]
     more = [
-        _of_suite(suite, _MARK),
-        _of_suite(suite, _PRIORITIES[variant]),
+        _pattern(recipe, _MARK),
+        _pattern(recipe, _PRIORITIES[variant]),
         *_ALSO.get(variant, ()),
         *recipe["packages"],
         *(f"{name}-" for name in recipe["exclude"]),
@@ -116,8 +116,9 @@ def _extract(program: str, recipe: Recipe, tree: str, mirror: str, no_keys: str)
         given += [f"--keyring={recipe['keyring']}", f"--keyring={no_keys}", "--skip=check/signed-by"]
     strict = [f"--aptopt={setting}" for setting in _STRICT]
     # By "file:" apt would not put packages into the tree.
-    included = [f"--include={each}" for each in (_of_suite(suite, _MARK), _of_suite(suite, "?essential"), "apt")]
-    return [program, *given, *included, *strict, suite, tree, mirror.replace("file:", "copy:", 1)]
+    essential = (_pattern(recipe, _MARK), _pattern(recipe, "?essential"), "apt")
+    included = [f"--include={each}" for each in essential]
+    return [program, *given, *included, *strict, recipe["suite"], tree, mirror.replace("file:", "copy:", 1)]
 
 
 def _fetched(root: int) -> tuple[list[str], list[str]]:
@@ -128,6 +129,8 @@ def _fetched(root: int) -> tuple[list[str], list[str]]:
     return [f"/{_ARCHIVES}/{name}" for name in essential], [f"/{_ARCHIVES}/{name}" for name in packages]
 
 
-def _of_suite(suite: str, pattern: str) -> str:
-    """An apt-patterns(7) that is limited to packages of the suite."""
-    return f"?narrow(?or(?archive(^{suite}$),?codename(^{suite}$)),{pattern})"
+def _pattern(recipe: Recipe, pattern: str) -> str:
+    """An apt-patterns(7) that is limited to packages of the suite that are not to be left out."""
+    suite = recipe["suite"]
+    others = "".join(f",?not(?exact-name({name}))" for name in recipe["exclude"])
+    return f"?narrow(?or(?archive(^{suite}$),?codename(^{suite}$)),?and({pattern}{others}))"
