@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import generations, records, storage, templates
-from ansible_collections.cellblock.jails.tests.integration.support import calls, disks, overlays, tracing
+from ansible_collections.cellblock.jails.tests.integration.support import calls, filesystems, overlays, tracing
 from ansible_collections.cellblock.jails.tests.integration.support.calls import (
     attempt,
     inside,
@@ -29,6 +28,7 @@ from ansible_collections.cellblock.jails.tests.integration.support.calls import 
 )
 
 Names = Callable[[int], list[str]]
+LibOn = Callable[..., str]
 
 RECIPE: dict[str, Any] = {"method": "skeleton", "binaries": ["busybox"], "trust_group": "sharing"}
 _UPGRADE = """
@@ -63,15 +63,6 @@ def next_generation(key: str, script: str) -> str:
 
     overlays.make_template(name, fill, "2100-01-01T00:00:00+00:00", known["recipe"])
     return name
-
-
-@contextlib.contextmanager
-def removed(given: list[str]) -> Iterator[None]:
-    """Remove jails at the end of a ``with`` block."""
-    try:
-        yield
-    finally:
-        attempt("jail_state", name=given, state="absent")
 
 
 def template_of(name: str) -> str:
@@ -203,34 +194,44 @@ def test_a_start_clears_what_a_killed_run_left(name: str) -> None:
     stored = storage.describe(name)
     assert stored is not None
     assert stored.writable is not None
-    left = Path(layout.STORAGE) / f".new-{name}"
+    left = Path(layout.storage(name)) / ".new-upper"
     left.mkdir()
     os.link(Path(stored.writable) / "root/own", left / "own")
     assert "must be cleared first" in refused("jail_dedupe", name=[name], check=True)
+    assert storage.leftovers() == [str(left)]
     module("jail_state", name=[name], state="started")
     assert not left.exists()
     assert inside(name, "stat", "-c", "%h", "/root/own") == "1\n"
 
 
-@pytest.mark.parametrize("kind", ["btrfs", "xfs"])
-def test_running_jails_with_full_copies_share(names: Names, kind: str) -> None:
+@pytest.mark.parametrize(("disk", "kind"), [("btrfs", "directory"), ("xfs", "directory"), ("btrfs", "btrfs")])
+def test_running_jails_with_full_copies_share(names: Names, disk: str, kind: str, lib_on: LibOn) -> None:
     """While programs of both read and write, equal files share their place on the disk; nobody notices."""
+    lib_on(disk)
     given = names(2)
-    with disks.mounted(kind, 512), removed(given):
-        made(given, storage="directory")
-        for each in given:
-            shell(each, _UPGRADE)
-            shell(each, _WORK)
-        free = disks.free_bytes()
-        done = module("jail_dedupe", name=given)
-        assert done["jails"][given[1]]["deduplicated"] == 8
-        assert done["jails"][given[0]]["bytes_after"] < done["jails"][given[0]]["bytes_before"] - 8 * 300_000
-        assert disks.grows_to(free + 8 * 300_000)
-        for each in given:
-            assert len(set(shell(each, "cat /root/sums").splitlines())) == 1
-            assert "version 2 of 3" in shell(each, "head -n1 /usr/lib/tool/3")
-        shell(given[0], "echo changed > /usr/lib/tool/3")
-        assert "version 2 of 3" in shell(given[1], "head -n1 /usr/lib/tool/3")
+    made(given, storage=kind)
+    for each in given:
+        shell(each, _UPGRADE)
+        shell(each, _WORK)
+    free = filesystems.free_bytes()
+    done = module("jail_dedupe", name=given)
+    assert done["jails"][given[1]]["deduplicated"] == 8
+    assert done["jails"][given[0]]["bytes_after"] < done["jails"][given[0]]["bytes_before"] - 8 * 300_000
+    assert filesystems.grows_to(free + 8 * 300_000)
+    for each in given:
+        assert len(set(shell(each, "cat /root/sums").splitlines())) == 1
+        assert "version 2 of 3" in shell(each, "head -n1 /usr/lib/tool/3")
+    shell(given[0], "echo changed > /usr/lib/tool/3")
+    assert "version 2 of 3" in shell(given[1], "head -n1 /usr/lib/tool/3")
+
+
+def test_an_image_is_left_alone(name: str) -> None:
+    """With the reason."""
+    made([name], storage="image")
+    module("jail_state", name=[name], state="stopped")
+    found = module("jail_dedupe", name=[name])["jails"][name]
+    assert (found["changed"], found["bytes_before"]) == (False, 0)
+    assert "file system of its own" in found["skipped_because"]
 
 
 def test_check_mode_touches_nothing(name: str) -> None:

@@ -28,9 +28,11 @@ from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import (
     storage,
     templates,
 )
-from ansible_collections.cellblock.jails.tests.integration.support import disks, evidence, overlays, tracing
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.bounds import Bounds
+from ansible_collections.cellblock.jails.tests.integration.support import evidence, filesystems, overlays, tracing
 
 Names = Callable[[int], list[str]]
+LibOn = Callable[..., str]
 
 OLD, NEW = "test-old", "test-new"
 EXAMPLES = int(os.environ.get("JAILS_TEST_EXAMPLES", "150"))
@@ -241,6 +243,11 @@ def upper(name: str) -> Path:
     return Path(stored.writable)
 
 
+def left_over(name: str) -> list[str]:
+    """What there is in a jail's storage that belongs to no jail."""
+    return sorted({*os.listdir(layout.storage(name))} - {"storage.json", "upper", "work"})
+
+
 def programs(content: bytes) -> Callable[[Path], None]:
     """Fills a tree with files that an upgrade replaces."""
 
@@ -267,19 +274,39 @@ def make_upgraded(name: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs"])
-def test_space_comes_back(name: str, kind: str) -> None:
+def test_space_comes_back(name: str, kind: str, lib_on: LibOn) -> None:
     """The file system has the bytes of the jail's copies again; the configuration stays the jail's own."""
-    with disks.mounted(kind, 400):
-        make_upgraded(name)
-        before, free = overlays.view(name), disks.free_bytes()
-        tally = moved(name)
-        assert (tally.dropped, tally.copied) == (20, 0)
-        assert disks.grows_to(free + 20 * 300_000)
-        assert overlays.view(name) == before
-        kept = [path.relative_to(upper(name)) for path in upper(name).rglob("*") if path.is_file()]
-        assert kept == [Path("etc/conf")]
-        templates.remove(OLD)  # nobody needs it any more
-        assert overlays.view(name) == before
+    lib_on(kind)
+    make_upgraded(name)
+    before, free = overlays.view(name), filesystems.free_bytes()
+    tally = moved(name)
+    assert (tally.dropped, tally.copied) == (20, 0)
+    assert filesystems.grows_to(free + 20 * 300_000)
+    assert overlays.view(name) == before
+    kept = [path.relative_to(upper(name)) for path in upper(name).rglob("*") if path.is_file()]
+    assert kept == [Path("etc/conf")]
+    templates.remove(OLD)  # nobody needs it any more
+    assert overlays.view(name) == before
+
+
+@pytest.mark.parametrize("kind", ["ext4-prjquota", "xfs-prjquota", "btrfs"])
+def test_limits_and_what_counts_against_them_stay(name: str, kind: str, lib_on: LibOn) -> None:
+    """However often it moves, the jail's own files count as before, so that it cannot write more than its limit."""
+    lib_on(kind)
+    two_templates(lambda tree: put(tree, "usr/one"), lambda tree: put(tree, "usr/two"))
+    storage.create(name, "overlay", OLD, Bounds(size=100 << 20))
+    put(upper(name), "root/own", os.urandom(30 << 20))
+    filesystems.free_bytes()  # all is written and counted
+    before, limits = storage.used(name).size, storage.bounds_of(name)
+    assert before is not None
+    assert 30 << 20 <= before < 40 << 20
+    for template in (NEW, OLD, NEW):
+        moved(name, template)
+        filesystems.free_bytes()
+        after = storage.used(name).size
+        assert after is not None
+        assert abs(after - before) < 1 << 20
+        assert storage.bounds_of(name) == limits
 
 
 @pytest.mark.parametrize("difference", ["content", "time", "mode", "owner", "attribute"])
@@ -387,13 +414,13 @@ def test_what_only_the_old_template_had_stays(name: str) -> None:
 def test_marks_of_other_overlays_are_refused(upgraded: str, mark: str) -> None:
     """An upper directory with marks that ours cannot have is left as it is."""
     os.setxattr(upper(upgraded) / "usr/lib/3", mark, b"/etc")
-    before = evidence.files(layout.storage(upgraded))
+    before = evidence.files(str(upper(upgraded))), records.read(upgraded)
     with pytest.raises(JailError, match=mark):
         moved(upgraded)
     with rebase.lowers_of(upgraded, NEW) as pair, pytest.raises(JailError, match=mark):
         rebase.move(upgraded, NEW, pair)
-    assert evidence.files(layout.storage(upgraded)) == before
-    assert os.listdir(layout.STORAGE) == [upgraded]
+    assert (evidence.files(str(upper(upgraded))), records.read(upgraded)) == before
+    assert left_over(upgraded) == []
 
 
 def test_attributes_as_whiteouts_keep_what_they_do(upgraded: str) -> None:
@@ -498,7 +525,7 @@ def test_a_file_with_all_the_names_there_can_be_is_refused(upgraded: str) -> Non
     with rebase.lowers_of(upgraded, NEW) as pair, pytest.raises(JailError, match="too many names"):
         rebase.move(upgraded, NEW, pair)
     assert (lib / "0").stat().st_nlink == links
-    assert not [each for each in os.listdir(layout.STORAGE) if each.startswith(".")]
+    assert left_over(upgraded) == []
 
 
 def test_a_mount_in_the_tree_is_not_entered(upgraded: str) -> None:
@@ -556,8 +583,10 @@ def test_killed_at_every_step(name: str) -> None:
             found.add(record.template)
             assert overlays.view(name) == before, f"killed at step {number}, {step}"
             storage.settle(name)
+            assert records.read(name) == record
+            assert not [each for each in os.listxattr(upper(name)) if each.startswith("trusted.jails")]
             assert (upper(name) / "root/own").stat().st_nlink == 1, f"killed at step {number}, {step}"
-            assert os.listdir(layout.STORAGE) == [name]
+            assert left_over(name) == []
             assert overlays.view(name) == before
             moved(name)
             assert overlays.view(name) == before
@@ -567,17 +596,17 @@ def test_killed_at_every_step(name: str) -> None:
     assert found == {OLD, NEW}
 
 
-def test_a_full_disk_leaves_it_as_it_was(name: str) -> None:
+def test_a_full_disk_leaves_it_as_it_was(name: str, lib_on: LibOn) -> None:
     """No room for what has to be copied: an error that says so, and nothing half made."""
 
     def old(tree: Path) -> None:
         put(tree, "usr/large", os.urandom(12 << 20))
 
-    with disks.mounted("ext4", 24):
-        two_templates(old, lambda tree: put(tree, "usr/small"))
-        storage.create(name, "overlay", OLD)
-        before = overlays.view(name)
-        with rebase.lowers_of(name, NEW) as pair, pytest.raises(JailError, match="No space left"):
-            rebase.move(name, NEW, pair)
-        assert os.listdir(layout.STORAGE) == [name]
-        assert overlays.view(name) == before
+    lib_on("ext4", 24)
+    two_templates(old, lambda tree: put(tree, "usr/small"))
+    storage.create(name, "overlay", OLD)
+    before = overlays.view(name)
+    with rebase.lowers_of(name, NEW) as pair, pytest.raises(JailError, match="No space left"):
+        rebase.move(name, NEW, pair)
+    assert left_over(name) == []
+    assert overlays.view(name) == before

@@ -22,9 +22,10 @@ from ansible_collections.cellblock.jails.plugins.module_utils.jail import dedupe
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import store
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import extents, process
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import dedupe, keep, owned, storage, trees
-from ansible_collections.cellblock.jails.tests.integration.support import disks, evidence, overlays
+from ansible_collections.cellblock.jails.tests.integration.support import evidence, filesystems, overlays
 
 Names = Callable[[int], list[str]]
+LibOn = Callable[..., str]
 Disk = str
 
 KEY = "test-full"
@@ -32,10 +33,10 @@ _FILES, _BYTES = 12, 1_000_000
 
 
 @pytest.fixture(params=["btrfs", "xfs"])
-def disk(request: pytest.FixtureRequest) -> Iterator[Disk]:
+def disk(request: pytest.FixtureRequest, lib_on: LibOn) -> Disk:
     """A file system on which files can share content."""
-    with disks.mounted(request.param, 512):
-        yield request.param
+    lib_on(request.param, 512)
+    return str(request.param)
 
 
 def fill(tree: Path, seed: int = 0) -> None:
@@ -97,14 +98,14 @@ def facts(name: str) -> dict[str, tuple[object, ...]]:
 def test_equal_files_share_and_space_comes_back(jails: list[str]) -> None:
     """Check mode says how many files and changes nothing; the real run does that; the file system has the bytes; every
     content, mode, owner and time is as it was; the next run has nothing to do."""
-    before, free = [facts(name) for name in jails], disks.free_bytes()
+    before, free = [facts(name) for name in jails], filesystems.free_bytes()
     said = sharing.share_again(jails, None, True)
     assert [said[name].deduplicated for name in jails] == [0, _FILES, _FILES]
     assert not shares(tree_of(jails[0]) / "usr/lib/3", tree_of(jails[1]) / "usr/lib/3")
     done = sharing.share_again(jails, None, False)
     assert [done[name].deduplicated for name in jails] == [0, _FILES, _FILES]
     assert [done[name].changed for name in jails] == [False, True, True]
-    assert disks.grows_to(free + 2 * _FILES * (_BYTES - 4096))
+    assert filesystems.grows_to(free + 2 * _FILES * (_BYTES - 4096))
     assert [facts(name) for name in jails] == before
     for number in range(_FILES):
         places = [tree_of(name) / f"usr/lib/{number}" for name in jails]
@@ -184,28 +185,24 @@ def test_trust_groups_share_nothing(disk: Disk, names: Names) -> None:
         store.forget_all(name)
 
 
-def test_what_ext4_cannot_do_is_said(names: Names) -> None:
+def test_what_ext4_cannot_do_is_said(names: Names, lib_on: LibOn) -> None:
     """No error, nothing changed, and the reason."""
-    with disks.mounted("ext4", 128):
-        given = names(2)
-        make_jails(given)
-        for outcome in sharing.share_again(given, None, False).values():
-            assert outcome.error is None
-            assert not outcome.changed
-            assert "ext4 cannot share content" in str(outcome.skipped)
-        for name in given:
-            storage.remove(name)
+    lib_on("ext4")
+    given = names(2)
+    make_jails(given)
+    for outcome in sharing.share_again(given, None, False).values():
+        assert outcome.error is None
+        assert not outcome.changed
+        assert "ext4 cannot share content" in str(outcome.skipped)
 
 
-def test_xfs_that_was_made_without_is_found_out(names: Names) -> None:
+def test_xfs_that_was_made_without_is_found_out(names: Names, lib_on: LibOn) -> None:
     """The kernel's answer counts, not the name of the file system."""
-    with disks.mounted("xfs", 512, ("-m", "reflink=0")):
-        given = names(2)
-        make_jails(given)
-        done = sharing.share_again(given, None, False)
-        assert "cannot share content" in str(done[given[1]].skipped)
-        for name in given:
-            storage.remove(name)
+    lib_on("xfs-noreflink")
+    given = names(2)
+    make_jails(given)
+    done = sharing.share_again(given, None, False)
+    assert "cannot share content" in str(done[given[1]].skipped)
 
 
 # The kernel's part.
@@ -434,11 +431,11 @@ def test_own_bytes_are_what_removal_gives_back(jails: list[str]) -> None:
         if share:
             sharing.share_again(jails, None, False)
         own = owned.bytes_of(str(tree_of(jails[1])))
-        free = disks.free_bytes()
+        free = filesystems.free_bytes()
         storage.remove(jails[1])
         if own > 1 << 20:
-            assert disks.grows_to(free + own - (1 << 20))
-        assert abs(disks.free_bytes() - free - own) < 2 << 20
+            assert filesystems.grows_to(free + own - (1 << 20))
+        assert abs(filesystems.free_bytes() - free - own) < 2 << 20
         storage.create(jails[1], "directory", KEY)
         fill(tree_of(jails[1]), 1)
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, cellblock.jails contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Flags and project of an inode (ioctl_iflags(2), and ``struct fsxattr`` of ``linux/fs.h``).
+"""Flags of an inode (ioctl_iflags(2)).
 
 The numbers are those of ``linux/fs.h``, which x86_64 and aarch64 share.
 """
@@ -13,10 +13,7 @@ import fcntl
 import struct
 
 _GETFLAGS, _SETFLAGS = 0x80086601, 0x40086602
-_FSGETXATTR, _FSSETXATTR = 0x801C581F, 0x401C5820
 _FLAGS = struct.Struct("=i")
-_FSXATTR = struct.Struct("=IIIII8x")  # flags, extent size, extents, project, size for copies on write
-_PROJECT_INHERITED = 0x200
 
 # FS_COMPR_FL, FS_SYNC_FL, FS_NODUMP_FL, FS_NOATIME_FL, FS_NOCOMP_FL, FS_DIRSYNC_FL, FS_NOCOW_FL: what an owner sets for
 # a file or for the new files of a directory.
@@ -34,21 +31,6 @@ def copy(source: int, destination: int) -> None:
     new = (present & ~_OWNERS) | (wanted & _OWNERS)
     if new != present:
         fcntl.ioctl(destination, _SETFLAGS, _FLAGS.pack(new))
-
-
-def inherit_project(source: int, destination: int) -> None:
-    """Put an empty directory into the project of another, so that what is made in it counts against the same quota."""
-    try:
-        flags, _size, _extents, project, _copies = _FSXATTR.unpack(fcntl.ioctl(source, _FSGETXATTR, bytes(28)))
-        own, size, extents, present, copies = _FSXATTR.unpack(fcntl.ioctl(destination, _FSGETXATTR, bytes(28)))
-    except OSError as error:
-        if error.errno in _CANNOT:
-            return
-        raise
-    inherited = flags & _PROJECT_INHERITED
-    if (project, inherited) != (present, own & _PROJECT_INHERITED):
-        new = (own & ~_PROJECT_INHERITED) | inherited
-        fcntl.ioctl(destination, _FSSETXATTR, _FSXATTR.pack(new, size, extents, project, copies))
 
 
 def _flags(descriptor: int) -> int | None:

@@ -8,29 +8,27 @@ they can go: what the upper directory has and the new template has too is droppe
 it is: every path, its kind, mode, owner, time of last change, attributes, content, and which names are one file. Times
 of last access and of last change of status are not kept, nor are inode numbers.
 
-The new upper directory is made beside the old one and takes its place together with the note that names the template,
-by one rename (:func:`.staging.changed_whole`). Until then the old one is as it was but for a further name of its
-files, which :func:`.storage.settle` takes away before the next start.
+The new upper directory is made beside the old one, takes its place by one rename, and by the same rename the jail gets
+the other template (:mod:`.moves`). Meanwhile the files of the old one have a further name each, which
+:func:`.storage.settle` takes away before the next start of a jail whose move was killed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from .. import layout
 from ..errors import JailError
-from ..kernel import inodeflags, paths
-from . import bounds, keep, lowers, records, staging, storage, templates
+from . import keep, lowers, moves, records, staging, storage, templates
 from .rebase_steps import COPIED, DROPPED, Comparison, Step
 from .rebase_upper import Upper
 from .trees import Tree
 
 _KIND = "overlay"
 _BLOCK = 512  # of st_blocks, stat(2)
-_NOTE, _UPPER, _WORK = "storage.json", "upper", "work"
-_FORMER = "former"
 
 
 class Tally(NamedTuple):
@@ -88,9 +86,9 @@ def survey(name: str, pair: lowers.Lowers) -> Survey:
                 dropped.add(step.found.path)
             yield step
 
-    if staging.is_half_done(layout.STORAGE, name):
+    if moves.is_under_way(name):
         raise JailError("what a run that was killed has left must be cleared first", advice="run it without check mode")
-    place = os.path.join(layout.storage(name), _UPPER)
+    place = os.path.join(layout.storage(name), moves.UPPER)
     with Tree(place) as upper:
         tally = _tally(noted(Comparison(upper, pair, _kept(place, pair)).steps()))
         return Survey(tally, frozenset(dropped))
@@ -107,52 +105,27 @@ def move(name: str, template: str, pair: lowers.Lowers) -> Tally:
     with storage.locked(name), templates.locked(template):
         if not templates.exists(template):
             raise JailError(f"template {template} is not there", option="template")
-        staging.clear(layout.STORAGE, name)
+        moves.finish(name)
         record = _record(name)
-        folder = layout.storage(name)
-        with staging.changed_whole(layout.STORAGE, name, f"it cannot be moved onto template {template}") as made:
-            tally = _fill(folder, made, pair)
-            records.write(made, record._replace(template=template))
-            bounds.bind_new(made, bounds.holding(folder))
+        with staging.blamed(f"it cannot be moved onto template {template}"):
+            try:
+                tally = _make(layout.storage(name), (record.template, template), pair)
+                moves.switch(name)
+            finally:
+                with contextlib.suppress(OSError):  # what cannot be cleared now is reported by the next attempt
+                    moves.finish(name)
         return tally
 
 
-def _fill(folder: str, made: str, pair: lowers.Lowers) -> Tally:
-    """Make the new storage in the directory ``made``."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-    with paths.opened(os.open(folder, flags)) as old, paths.opened(os.open(made, flags)) as new:
-        place = _make_room(made, new) if os.listdir(new) else _begin(folder, old, new)
-        for name in (_WORK, _UPPER):
-            os.mkdir(name, 0o700, dir_fd=new)
-        with Tree(place) as upper, Tree(os.path.join(made, _UPPER)) as fresh:
-            builder = Upper(upper, pair.old, fresh)
-            tally = _tally(_taken(builder, Comparison(upper, pair, _kept(place, pair)).steps()))
-        paths.remove_tree(new, _FORMER)
+def _make(folder: str, change: tuple[str, str], pair: lowers.Lowers) -> Tally:
+    """Make the new upper directory beside the old one."""
+    place, fresh = os.path.join(folder, moves.UPPER), os.path.join(folder, moves.SPARE)
+    os.mkdir(fresh, 0o700)
+    with Tree(place) as upper, Tree(fresh) as new:
+        builder = Upper(upper, pair.old, new)
+        tally = _tally(_taken(builder, Comparison(upper, pair, _kept(place, pair)).steps()))
+        records.mark_moved(new.root, *change)
         return tally
-
-
-def _begin(folder: str, old: int, new: int) -> str:
-    """Let the new storage be to its file system what the old one is; where the old upper directory is."""
-    inodeflags.inherit_project(old, new)
-    for name in os.listdir(old):
-        if name not in (_NOTE, _UPPER, _WORK):
-            _carry_over(old, name, new)
-    return os.path.join(folder, _UPPER)
-
-
-def _make_room(made: str, new: int) -> str:
-    """The same for a new storage that is a snapshot of the old one; where its own copy of the upper directory is."""
-    os.rename(_UPPER, _FORMER, src_dir_fd=new, dst_dir_fd=new)
-    paths.remove_tree(new, _WORK)
-    return os.path.join(made, _FORMER)
-
-
-def _carry_over(old: int, name: str, new: int) -> None:
-    """Keep what else of ours lies beside the upper directory."""
-    try:
-        os.link(name, name, src_dir_fd=old, dst_dir_fd=new, follow_symlinks=False)
-    except PermissionError as error:
-        raise JailError(f"its storage has a directory {name}, of which nothing is known here") from error
 
 
 def _taken(builder: Upper, steps: Iterable[Step]) -> Iterator[Step]:

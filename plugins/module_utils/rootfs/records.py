@@ -20,6 +20,7 @@ from .backing.kinds import STORES
 _FILE = "storage.json"
 SNAPSHOT_STORAGE = "storage"
 """The directory of a snapshot that is one of storage."""
+_MOVED = "trusted.jails.moved"
 
 
 class Record(NamedTuple):
@@ -41,8 +42,43 @@ def read(name: str) -> Record | None:
 
 def read_in(folder: str) -> Record | None:
     """The note in a directory of storage; ``None`` when there is none."""
+    written = _written(folder)
+    return None if written is None else written._replace(template=_destination(folder, written))
+
+
+def mark_moved(upper: int, old: str, new: str) -> None:
+    """Mark an upper directory that is to take the place of another, over another template: from the moment on that it
+    does, the note counts as naming ``new`` where it names ``old``. No jail can set or see this mark (xattr(7))."""
+    os.setxattr(upper, _MOVED, f"{old} {new}".encode())
+
+
+def settle(name: str) -> None:
+    """Write into the note what a mark says, and take the mark away."""
+    folder = layout.storage(name)
+    written, record = _written(folder), read_in(folder)
+    if record is not None and record != written:
+        write(folder, record)
+    with contextlib.suppress(OSError):  # there is none
+        os.removexattr(_marked(folder, record), _MOVED)
+
+
+def _written(folder: str) -> Record | None:
     found = files.read_json(os.path.join(folder, _FILE))
     return None if found is None else Record(found["kind"], found["template"])
+
+
+def _destination(folder: str, written: Record) -> str:
+    try:
+        old, _blank, new = os.getxattr(_marked(folder, written), _MOVED).decode().partition(" ")
+    except OSError:
+        return written.template
+    return new if old == written.template else written.template
+
+
+def _marked(folder: str, record: Record | None) -> str:
+    """The directory that may have a mark."""
+    writable = STORES[record.kind].writable(folder) if record is not None else None
+    return writable or ""
 
 
 def names() -> list[str]:

@@ -15,7 +15,6 @@ import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Callable
 
 from .. import files
 from ..errors import JailError
@@ -46,27 +45,17 @@ def made_whole(parent: str, name: str, purpose: str) -> Iterator[str]:
     :param purpose: how an error begins: "template x cannot be built".
     :raises JailError: for every :class:`OSError` of the block, naming the file system where one was full.
     """
-    with _half_made(parent, name, purpose, _make) as (folder, temporary):
+    with _half_made(parent, name, purpose) as (folder, temporary):
         yield os.path.join(parent, temporary)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         os.fsync(folder)
 
 
-def replaced_whole(parent: str, name: str, purpose: str) -> AbstractContextManager[str]:
+@contextlib.contextmanager
+def replaced_whole(parent: str, name: str, purpose: str) -> Iterator[str]:
     """Like :func:`made_whole`, for a directory that is there: the end of the block puts the new one in its place and
     removes the old one. Whoever looks finds the one or the other; the new one is on disk by then."""
-    return _exchanged(parent, name, purpose, _make)
-
-
-def changed_whole(parent: str, name: str, purpose: str) -> AbstractContextManager[str]:
-    """Like :func:`replaced_whole`, for a new directory that gets what the old one has. Where the old one is a subvolume
-    it is not empty but a snapshot of that (:func:`volumes.make_successor`)."""
-    return _exchanged(parent, name, purpose, lambda folder, entry: volumes.make_successor(folder, entry, name))
-
-
-@contextlib.contextmanager
-def _exchanged(parent: str, name: str, purpose: str, make: Callable[[int, str], None]) -> Iterator[str]:
-    with _half_made(parent, name, purpose, make) as (folder, temporary):
+    with _half_made(parent, name, purpose) as (folder, temporary):
         yield os.path.join(parent, temporary)
         sync_filesystem(os.path.join(parent, temporary))
         paths.exchange(folder, temporary, name)
@@ -74,14 +63,10 @@ def _exchanged(parent: str, name: str, purpose: str, make: Callable[[int, str], 
         volumes.remove(folder, temporary, name)
 
 
-def _make(folder: int, entry: str) -> None:
-    volumes.make(folder, entry, 0o700)
-
-
 def clear(parent: str, name: str) -> None:
     """Clear what is half made or half removed of one name. The caller has the lock."""
     if is_half_done(parent, name):
-        with _blamed(f"what was left of {os.path.join(parent, name)} cannot be cleared"), _opened(parent) as folder:
+        with blamed(f"what was left of {os.path.join(parent, name)} cannot be cleared"), _opened(parent) as folder:
             for prefix in (_NEW, _OLD):
                 volumes.remove(folder, prefix + name, name)
 
@@ -92,14 +77,14 @@ def is_half_done(parent: str, name: str) -> bool:
 
 
 @contextlib.contextmanager
-def _half_made(parent: str, name: str, purpose: str, make: Callable[[int, str], None]) -> Iterator[tuple[int, str]]:
-    """A new directory under the name for half made ones: a descriptor of its parent, and that name."""
-    with _blamed(purpose), _opened(parent) as folder:
+def _half_made(parent: str, name: str, purpose: str) -> Iterator[tuple[int, str]]:
+    """A new empty directory under the name for half made ones: a descriptor of its parent, and that name."""
+    with blamed(purpose), _opened(parent) as folder:
         temporary = _NEW + name
         volumes.remove(folder, temporary, name)
-        make(folder, temporary)
+        volumes.make(folder, temporary, 0o700)
         try:
-            with _blamed(purpose):  # here, while the disk is still full
+            with blamed(purpose):  # here, while the disk is still full
                 yield folder, temporary
         except BaseException:
             with contextlib.suppress(OSError):  # what cannot be cleared now is reported by the next attempt
@@ -129,7 +114,7 @@ def remove(parent: str, name: str) -> None:
     """
     if not os.path.isdir(parent):
         return
-    with _blamed(f"{os.path.join(parent, name)} cannot be removed"), _opened(parent) as folder:
+    with blamed(f"{os.path.join(parent, name)} cannot be removed"), _opened(parent) as folder:
         volumes.remove(folder, _OLD + name, name)
         with contextlib.suppress(FileNotFoundError):
             os.rename(name, _OLD + name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -153,7 +138,7 @@ def sweep(parent: str, lock: str) -> list[str]:
     swept: list[str] = []
     if not os.path.isdir(parent):
         return swept
-    with _blamed(f"{parent} cannot be swept"), _opened(parent) as folder:
+    with blamed(f"{parent} cannot be swept"), _opened(parent) as folder:
         for entry in sorted(os.listdir(folder)):
             if entry.startswith((_NEW, _OLD)):
                 name = entry[len(_NEW) :]
@@ -186,7 +171,7 @@ def _opened(parent: str) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _blamed(purpose: str) -> Iterator[None]:
+def blamed(purpose: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:

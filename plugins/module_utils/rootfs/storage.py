@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
-from .. import layout
+from .. import files, layout
 from ..errors import JailError
 from ..kernel import paths
-from . import bounds, records, space, staging, templates, volumes
+from . import bounds, moves, records, space, staging, templates, volumes
 from .backing.kinds import STORES
 from .backing.store import BackingStore
 from .bounds import NO_BOUNDS, Bounds
@@ -212,9 +212,11 @@ def locked(name: str) -> AbstractContextManager[None]:
 def settle(name: str) -> None:
     """Clear what a killed call has left of one jail's storage, so that no file of it has a name more than the jail
     knows of. The caller has the jail's lock."""
-    if staging.is_half_done(layout.STORAGE, name):
+    if staging.is_half_done(layout.STORAGE, name) or moves.is_under_way(name):
         with locked(name):
             staging.clear(layout.STORAGE, name)
+            if moves.is_under_way(name):
+                moves.finish(name)
 
 
 def remove(name: str) -> None:
@@ -225,12 +227,23 @@ def remove(name: str) -> None:
 
 def leftovers() -> list[str]:
     """The paths of what :func:`sweep` would clear."""
-    return staging.leftovers(layout.STORAGE, _LOCK)
+    begun = [name for name in names() if moves.is_under_way(name) and files.is_free(_LOCK + name)]
+    return [
+        *staging.leftovers(layout.STORAGE, _LOCK),
+        *(os.path.join(layout.storage(name), moves.SPARE) for name in begun),
+    ]
 
 
 def sweep() -> list[str]:
     """Clear what killed calls of :func:`create` and :func:`remove` left; the jails whose it was."""
-    return staging.sweep(layout.STORAGE, _LOCK)
+    swept = staging.sweep(layout.STORAGE, _LOCK)
+    for name in names():
+        if moves.is_under_way(name):
+            with files.locked_if_free(_LOCK + name) as free:
+                if free:
+                    moves.finish(name)
+                    swept.append(name)
+    return swept
 
 
 @contextlib.contextmanager

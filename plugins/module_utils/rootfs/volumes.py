@@ -26,16 +26,6 @@ def make(parent: int, name: str, mode: int) -> None:
     os.chmod(name, mode, dir_fd=parent)
 
 
-def make_successor(parent: int, name: str, model: str) -> None:
-    """Make the directory that is to take the place of ``model``: empty, but where that is a subvolume a snapshot of it
-    with all that is in it, for no file can get another name in another subvolume."""
-    with paths.opened(paths.openat2(parent, model, os.O_RDONLY | os.O_DIRECTORY, _PLAIN)) as directory:
-        if btrfs.is_subvolume(directory):
-            btrfs.snapshot(directory, parent, name)
-        else:
-            make(parent, name, 0o700)
-
-
 def remove(parent: int, name: str, heir: str) -> None:
     """Remove a directory, with all below it and the limits on it; none is fine.
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import staging
 
 _SECONDS = 10
 """How long a file system may stay busy: the kernel lets go of a dead jail's mounts a moment after its end."""
@@ -33,6 +34,7 @@ KINDS = {
     "ext4-prjquota": Kind("ext4", 512, ("-q", "-m", "0", "-O", "quota,project"), ("prjquota",)),
     "xfs": Kind("xfs", 512, ("-q",)),
     "xfs-prjquota": Kind("xfs", 512, ("-q",), ("prjquota",)),
+    "xfs-noreflink": Kind("xfs", 512, ("-q", "-m", "reflink=0")),
     "btrfs": Kind("btrfs", 1024, ("-q",)),
 }
 """What tests use, by name."""
@@ -87,6 +89,24 @@ def _unmount(place: str) -> None:
             subprocess.run(["umount", "--lazy", place], check=False)
             raise AssertionError(f"something holds the file system of a test: {done.stderr.strip()}")
         time.sleep(0.05)
+
+
+def free_bytes() -> int:
+    """What the file system of our directory says is free, when all is written."""
+    staging.sync_filesystem(layout.LIB)
+    facts = os.statvfs(layout.LIB)
+    return facts.f_bfree * facts.f_frsize
+
+
+def grows_to(free: int) -> bool:
+    """Whether so many bytes are free, or will be when the file system has come to it: xfs and btrfs take what was
+    removed apart later."""
+    deadline = time.monotonic() + 90  # the cleaner of btrfs comes every half minute
+    while free_bytes() < free:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 def loop_devices() -> dict[str, str]:
