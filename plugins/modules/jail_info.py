@@ -134,7 +134,7 @@ jails:
           elements: str
           returned: always
     size:
-      description: Bytes on disk that are the jail's own. On btrfs without quotas it is what they would take unshared.
+      description: Bytes on disk that are the jail's own.
       type: int
       returned: when gathered
   sample:

@@ -19,7 +19,14 @@ import pytest
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import btrfs, namespaces, paths, process, quota
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import (
+    btrfs,
+    inodeflags,
+    namespaces,
+    paths,
+    process,
+    quota,
+)
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import bounds, images, projects, storage
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.backing import image
 from ansible_collections.cellblock.jails.tests.integration.support.calls import (
@@ -329,7 +336,7 @@ def test_a_jail_from_before_the_quotas(lib: Callable[[str], None], name: str, fi
     assert write(name, 10, "/srv/file")
     with open(f"{layout.LIB}/host", "w", encoding="ascii") as file:
         for each in chain([file.fileno()], _all_of(volume(name))):
-            quota.set_project(each, 0)
+            inodeflags.set_project(each, 0)
         result = module("jail_rootfs", name=name, size="16M")
         assert actions(result, name) == [("size", None, "16M", "record")] or result["jails"][name]["restart_required"]
         assert result["jails"][name]["restart_required"] == ["size"]
@@ -338,7 +345,7 @@ def test_a_jail_from_before_the_quotas(lib: Callable[[str], None], name: str, fi
         module("jail_state", name=[name], state="restarted")
         assert 10 * MIB < disk(name)["bytes"] < 16 * MIB
         assert not write(name, 10, "/srv/more")
-        assert quota.project(file.fileno()) == 0
+        assert inodeflags.project(file.fileno()) == 0
     module("jail_state", name=[name], state="absent")
     assert os.listdir(layout.STORAGE) == []
 
@@ -378,7 +385,7 @@ def test_project_numbers(lib: Callable[[str], None], names: Names, filesystem: s
 
 def _number(name: str) -> int:
     with paths.opened(os.open(volume(name), os.O_RDONLY)) as directory:
-        return quota.project(directory)
+        return inodeflags.project(directory)
 
 
 @contextlib.contextmanager
@@ -409,14 +416,14 @@ def test_a_jail_cannot_leave_its_project(lib: Callable[[str], None], name: str, 
 
     def leave() -> None:
         with paths.opened(os.open("/srv/out", os.O_RDONLY)) as directory:
-            assert quota.project(directory) == number
-            quota.set_project(directory, 0)
+            assert inodeflags.project(directory) == number
+            inodeflags.set_project(directory, 0)
 
     assert _as_root_of(name, leave) == errno.EINVAL
     assert not write(name, 20, "/srv/out/file")
     shell(name, "rm /srv/out/file")
     with paths.opened(os.open(os.path.join(volume(name), "root/srv/out"), os.O_RDONLY)) as directory:
-        quota.set_project(directory, 0)
+        inodeflags.set_project(directory, 0)
     assert write(name, 20, "/srv/out/file")
 
 

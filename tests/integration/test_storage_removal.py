@@ -17,7 +17,7 @@ import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import info, live, purge
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import btrfs, mounts, paths, quota
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import btrfs, inodeflags, mounts, paths, quota
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import recipes, storage, templates
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.bounds import Bounds
 from ansible_collections.cellblock.jails.tests.integration.support import evidence, sandbox
@@ -204,7 +204,7 @@ def test_what_a_killed_run_left_goes_with_the_next(lib_on: LibOn, name: str, fil
     for beginning in (".old-", ".new-"):
         storage.create(name, kind, key, Bounds(size=32 * MIB))
         with paths.opened(os.open(layout.storage(name), os.O_RDONLY)) as folder:
-            numbers.append(quota.project(folder))
+            numbers.append(inodeflags.project(folder))
         os.rename(layout.storage(name), os.path.join(layout.STORAGE, beginning + name))
     assert storage.sweep() == [name, name]
     assert os.listdir(layout.STORAGE) == []

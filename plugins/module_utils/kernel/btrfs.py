@@ -29,7 +29,6 @@ _QUOTA_ENABLE_SIMPLE = 4
 _QUOTA_DISABLE = 2
 _LIMIT_EXCLUSIVE = 2
 _NO_LIMIT = (1 << 64) - 1
-_NO_COPIES = 0x00800000  # FS_NOCOW_FL, linux/fs.h
 _SYSFS = "/sys/fs/btrfs"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -106,8 +105,6 @@ QUOTA_CTL = ioctl.request("BTRFS_IOC_QUOTA_CTL", READ | WRITE, _MAGIC, 40, Quota
 QGROUP_CREATE = ioctl.request("BTRFS_IOC_QGROUP_CREATE", WRITE, _MAGIC, 42, GroupArguments)
 QGROUP_LIMIT = ioctl.request("BTRFS_IOC_QGROUP_LIMIT", READ, _MAGIC, 43, LimitArguments)
 
-GET_FLAGS = ioctl.request("FS_IOC_GETFLAGS", READ, ord("f"), 1, ctypes.c_long)
-SET_FLAGS = ioctl.request("FS_IOC_SETFLAGS", WRITE, ord("f"), 2, ctypes.c_long)
 
 UNPRIVILEGED = (SNAP_CREATE, SUBVOL_CREATE, SNAP_CREATE_V2, SUBVOL_CREATE_V2, SUBVOL_SETFLAGS)
 """What whoever owns a directory may do: make a subvolume of it or in it, and forbid all writing to one. What is written
@@ -163,14 +160,6 @@ def destroy(parent: int, name: str) -> None:
         # quotas there is none (ENOTCONN).
         with contextlib.suppress(OSError):
             ioctl.call(folder, QGROUP_CREATE, GroupArguments(0, number))
-
-
-def write_in_place(file: int) -> None:
-    """Have an empty file written in place, without copies and checksums: for what a block device writes into, whose
-    pages may change on their way."""
-    flags = ctypes.c_long()
-    ioctl.call(file, GET_FLAGS, flags)
-    ioctl.call(file, SET_FLAGS, ctypes.c_long(flags.value | _NO_COPIES))
 
 
 def identity(directory: int) -> int:

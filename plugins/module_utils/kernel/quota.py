@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, cellblock.jails contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Project quotas of ext4 and xfs: a number on a directory that all below it inherit, and limits by number
-(quotactl(2), ioctl_fsgetxattr(2), ``linux/quota.h``).
+"""Project quotas of ext4 and xfs (quotactl(2), ``linux/quota.h``): what the files of a project
+(:mod:`inodeflags`) take, and how much they may.
 
 Descriptors are of files or directories opened for reading.
 """
@@ -12,11 +12,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import stat
 from typing import NamedTuple
 
-from . import ioctl
-from .ioctl import READ, WRITE
 from .syscalls import syscall
 
 _PROJECTS = 2  # PRJQUOTA
@@ -25,21 +22,7 @@ _GET_STATE = ord("X") << 8 | 5  # Q_XGETQSTAT, linux/dqblk_xfs.h
 _COUNTED, _ENFORCED = 1 << 4, 1 << 5  # FS_QUOTA_PDQ_ACCT, FS_QUOTA_PDQ_ENFD
 _LIMITS = 1 | 4  # QIF_BLIMITS, QIF_ILIMITS
 _BLOCK = 1024  # QIF_DQBLKSIZE, the unit of limits
-_INHERIT = 0x200  # FS_XFLAG_PROJINHERIT
 _NONE_HERE = (errno.ENOSYS, errno.ESRCH, errno.EOPNOTSUPP, errno.EINVAL)
-
-
-class Attributes(ctypes.Structure):
-    """``struct fsxattr`` of ``linux/fs.h``."""
-
-    _fields_ = (
-        ("fsx_xflags", ctypes.c_uint32),
-        ("fsx_extsize", ctypes.c_uint32),
-        ("fsx_nextents", ctypes.c_uint32),
-        ("fsx_projid", ctypes.c_uint32),
-        ("fsx_cowextsize", ctypes.c_uint32),
-        ("fsx_pad", ctypes.c_uint8 * 8),
-    )
 
 
 class Block(ctypes.Structure):
@@ -62,10 +45,6 @@ class State(ctypes.Structure):
     """``struct fs_quota_stat`` up to the flags, and room for the rest."""
 
     _fields_ = (("qs_version", ctypes.c_int8), ("qs_flags", ctypes.c_uint16), ("rest", ctypes.c_uint8 * 124))
-
-
-GET_ATTRIBUTES = ioctl.request("FS_IOC_FSGETXATTR", READ, ord("X"), 31, Attributes)
-SET_ATTRIBUTES = ioctl.request("FS_IOC_FSSETXATTR", WRITE, ord("X"), 32, Attributes)
 
 
 class Usage(NamedTuple):
@@ -92,25 +71,6 @@ def xfs_can() -> bool:
     return os.path.exists("/proc/fs/xfs/xqmstat")  # fs/xfs/xfs_stats.c
 
 
-def project(descriptor: int) -> int:
-    """The project of a file or directory; 0 where it has none."""
-    try:
-        return int(_attributes(descriptor).fsx_projid)
-    except OSError as error:
-        if error.errno in (errno.ENOTTY, errno.EOPNOTSUPP):
-            return 0
-        raise
-
-
-def set_project(descriptor: int, number: int) -> None:
-    """Give a file or directory a project, which what is made in the directory from now on inherits."""
-    attributes = _attributes(descriptor)
-    attributes.fsx_projid = number
-    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-        attributes.fsx_xflags |= _INHERIT
-    ioctl.call(descriptor, SET_ATTRIBUTES, attributes)
-
-
 def usage(descriptor: int, number: int) -> Usage:
     """What a project takes of the file system, and its limits."""
     found = Block()
@@ -131,12 +91,6 @@ def set_limits(descriptor: int, number: int, size: int | None, inodes: int | Non
     """Limit what a project may take: bytes, rounded down to KiB, and inodes; ``None`` for no limit."""
     wanted = Block(dqb_bhardlimit=(size or 0) // _BLOCK, dqb_ihardlimit=inodes or 0, dqb_valid=_LIMITS)
     _quotactl(descriptor, _SET, number, wanted)
-
-
-def _attributes(descriptor: int) -> Attributes:
-    found = Attributes()
-    ioctl.call(descriptor, GET_ATTRIBUTES, found)
-    return found
 
 
 def _state(descriptor: int) -> int:

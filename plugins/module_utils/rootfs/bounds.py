@@ -15,7 +15,7 @@ from typing import Callable, NamedTuple
 
 from .. import files, layout, sizes
 from ..errors import JailError
-from ..kernel import btrfs, mounts, paths, quota
+from ..kernel import btrfs, inodeflags, mounts, paths, quota
 from . import images, projects
 
 _HOST_KEY = "btrfs_quotas"
@@ -166,7 +166,7 @@ def _opened(volume: str) -> AbstractContextManager[int]:
 
 def _project(directory: int) -> int:
     """The project of a directory, if it is one of ours; else 0."""
-    number = quota.project(directory)
+    number = inodeflags.project(directory)
     return number if projects.is_ours(number) else 0
 
 

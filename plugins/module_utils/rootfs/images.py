@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from .. import sizes
 from ..errors import JailError
-from ..kernel import btrfs, capabilities, ext4, loop, mounts, paths
+from ..kernel import btrfs, capabilities, ext4, inodeflags, loop, mounts, paths
 from ..kernel.mounts import NODEV, NOEXEC, NOSUID
 from . import hosttools, space
 
@@ -59,7 +59,7 @@ def make(path: str, size: int, inodes: int | None) -> None:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     with paths.opened(os.open(path, flags, 0o600)) as file:
         if btrfs.holds(file):
-            btrfs.write_in_place(file)
+            inodeflags.write_in_place(file)
         os.ftruncate(file, size)
         _format(path, ["-N", str(inodes)] if inodes else [])
         os.fsync(file)
@@ -253,7 +253,7 @@ def _copy(path: str, new: str) -> None:
     flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     with paths.opened(os.open(new, flags, 0o600)) as file:
         if btrfs.holds(file):
-            btrfs.write_in_place(file)
+            inodeflags.write_in_place(file)
     copy = [hosttools.find("cp", "coreutils"), "--reflink=auto", "--sparse=always", "--", path, new]
     status, text = hosttools.output_of(copy)
     if status:

@@ -16,7 +16,7 @@ from collections.abc import Generator, Iterator
 
 from .. import files
 from ..errors import JailError
-from ..kernel import paths, quota
+from ..kernel import inodeflags, paths, quota
 
 FIRST, COUNT = 0x4A00_0000, 1 << 24
 """Our numbers. Container engines and Kubernetes take theirs from below."""
@@ -39,7 +39,7 @@ def assign(directory: int, seed: str) -> None:
     :param seed: where to begin to look, so that jails do not all begin at one number.
     """
     with files.locked(_LOCK):
-        quota.set_project(directory, _free(directory, seed))
+        inodeflags.set_project(directory, _free(directory, seed))
 
 
 def assign_tree(directory: int, seed: str) -> None:
@@ -48,13 +48,13 @@ def assign_tree(directory: int, seed: str) -> None:
         number = _free(directory, seed)
         # The top comes last: what was killed halfway has none yet, and is begun again.
         for descriptor in _below(directory):
-            quota.set_project(descriptor, number)
-        quota.set_project(directory, number)
+            inodeflags.set_project(descriptor, number)
+        inodeflags.set_project(directory, number)
 
 
 def forget(directory: int) -> None:
     """Take the limits of a directory's project away; done before its files are removed, so that none is forgotten."""
-    number = quota.project(directory)
+    number = inodeflags.project(directory)
     if is_ours(number) and quota.counts(directory):
         quota.set_limits(directory, number, None, None)
 

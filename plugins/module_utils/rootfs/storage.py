@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from .. import files, layout
 from ..errors import JailError
-from ..kernel import paths
-from . import bounds, moves, records, space, staging, templates, volumes
+from ..kernel import mounts, paths
+from . import bounds, moves, owned, records, space, staging, templates, volumes
 from .backing.kinds import STORES
 from .backing.store import BackingStore
 from .bounds import NO_BOUNDS, Bounds
@@ -27,6 +27,7 @@ from .layers import Layers
 KINDS = tuple(STORES)
 _LOCK = "storage-"
 _EMPTY = "nothing"
+_SHARING = ("btrfs", "xfs")
 
 
 class Storage(NamedTuple):
@@ -288,10 +289,13 @@ def bind(name: str, wanted: Bounds) -> None:
 def bytes_used(name: str) -> int:
     """Bytes on disk that are the jail's own, without the template beneath; 0 when it has no storage.
 
-    Where they are not counted, all its files are visited.
+    Where they are not counted, all its files are visited; where files can share content, each with its extents.
     """
     found = describe(name)
     if found is None:
         return 0
     counted = found.store.keeper.used(found.folder).size
-    return space.bytes_below(found.writable or found.folder) if counted is None else counted
+    if counted is not None:
+        return counted
+    place = found.writable or found.folder
+    return owned.bytes_of(place) if mounts.filesystem_of(place) in _SHARING else space.bytes_below(place)

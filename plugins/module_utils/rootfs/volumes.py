@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from ..kernel import btrfs, paths, quota
+from ..kernel import btrfs, inodeflags, paths
 from . import projects
 
 _PLAIN = paths.RESOLVE_NO_SYMLINKS | paths.RESOLVE_NO_XDEV | paths.RESOLVE_BENEATH
@@ -44,7 +44,7 @@ def _shares_limits(directory: int, parent: int, heir: str) -> bool:
     if other is None:
         return False
     with paths.opened(other):
-        return quota.project(other) == quota.project(directory)
+        return inodeflags.project(other) == inodeflags.project(directory)
 
 
 def _open_plain(parent: int, name: str) -> int | None:

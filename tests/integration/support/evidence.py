@@ -66,7 +66,7 @@ _PASSING = re.compile(r"NO-CARRIER,|,LOWER_UP|\bstate [A-Z]+ | tentative\b| link
 def network() -> str:
     """Devices, addresses, routes, packet filter and forwarding of the host."""
     said = [
-        _lines("ip", "-o", "addr"),
+        _lines("ip", "-o", "addr").replace(" tentative", ""),  # an address of IPv6 in its first second
         _lines("ip", "-o", "link"),
         _lines("ip", "route"),
         _lines("nft", "list", "ruleset"),

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import btrfs, ext4, loop, quota
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import btrfs, ext4, inodeflags, loop, quota
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel.ioctl import Request
 
 
@@ -46,7 +46,7 @@ STRUCTURES = (
     ),
     Structure(loop.Info, "linux/loop.h", "struct loop_info64"),
     Structure(loop.Config, "linux/loop.h", "struct loop_config", {"reserved": "__reserved"}),
-    Structure(quota.Attributes, "linux/fs.h", "struct fsxattr"),
+    Structure(inodeflags.Attributes, "linux/fs.h", "struct fsxattr"),
     Structure(quota.Block, "linux/quota.h", "struct if_dqblk"),
     Structure(quota.State, "linux/dqblk_xfs.h", "struct fs_quota_stat", without=("rest",), whole=False),
 )
@@ -59,14 +59,14 @@ REQUESTS = (
     (btrfs.QUOTA_CTL, "linux/btrfs.h", "BTRFS_IOC_QUOTA_CTL"),
     (btrfs.QGROUP_CREATE, "linux/btrfs.h", "BTRFS_IOC_QGROUP_CREATE"),
     (btrfs.QGROUP_LIMIT, "linux/btrfs.h", "BTRFS_IOC_QGROUP_LIMIT"),
-    (btrfs.GET_FLAGS, "linux/fs.h", "FS_IOC_GETFLAGS"),
-    (btrfs.SET_FLAGS, "linux/fs.h", "FS_IOC_SETFLAGS"),
+    (inodeflags.GET_FLAGS, "linux/fs.h", "FS_IOC_GETFLAGS"),
+    (inodeflags.SET_FLAGS, "linux/fs.h", "FS_IOC_SETFLAGS"),
     (loop.GET_STATUS64, "linux/loop.h", "LOOP_GET_STATUS64"),
     (loop.SET_CAPACITY, "linux/loop.h", "LOOP_SET_CAPACITY"),
     (loop.CONFIGURE, "linux/loop.h", "LOOP_CONFIGURE"),
     (loop.CTL_GET_FREE, "linux/loop.h", "LOOP_CTL_GET_FREE"),
-    (quota.GET_ATTRIBUTES, "linux/fs.h", "FS_IOC_FSGETXATTR"),
-    (quota.SET_ATTRIBUTES, "linux/fs.h", "FS_IOC_FSSETXATTR"),
+    (inodeflags.GET_ATTRIBUTES, "linux/fs.h", "FS_IOC_FSGETXATTR"),
+    (inodeflags.SET_ATTRIBUTES, "linux/fs.h", "FS_IOC_FSSETXATTR"),
     (ext4.RESIZE_FS, "linux/ioctl.h", "_IOW('f', 16, unsigned long long)"),  # fs/ext4/ext4.h is not installed
 )
 
@@ -75,7 +75,7 @@ CONSTANTS = (
     (btrfs._QUOTA_DISABLE, "linux/btrfs.h", "BTRFS_QUOTA_CTL_DISABLE"),
     (btrfs._LIMIT_EXCLUSIVE, "linux/btrfs.h", "BTRFS_QGROUP_LIMIT_MAX_EXCL"),
     (btrfs._SUPER_MAGIC, "linux/magic.h", "BTRFS_SUPER_MAGIC"),
-    (btrfs._NO_COPIES, "linux/fs.h", "FS_NOCOW_FL"),
+    (inodeflags._NO_COPIES, "linux/fs.h", "FS_NOCOW_FL"),
     (loop._AUTOCLEAR, "linux/loop.h", "LO_FLAGS_AUTOCLEAR"),
     (loop._DIRECT_IO, "linux/loop.h", "LO_FLAGS_DIRECT_IO"),
     (quota._GET, "linux/quota.h", "Q_GETQUOTA"),
@@ -85,7 +85,7 @@ CONSTANTS = (
     (quota._COUNTED, "linux/dqblk_xfs.h", "FS_QUOTA_PDQ_ACCT"),
     (quota._ENFORCED, "linux/dqblk_xfs.h", "FS_QUOTA_PDQ_ENFD"),
     (quota._LIMITS, "linux/quota.h", "QIF_LIMITS"),
-    (quota._INHERIT, "linux/fs.h", "FS_XFLAG_PROJINHERIT"),
+    (inodeflags._INHERIT_PROJECT, "linux/fs.h", "FS_XFLAG_PROJINHERIT"),
 )
 
 
