@@ -18,7 +18,7 @@ from ..net import loopback
 from ..rootfs import layers, toolbox
 from ..rootfs.builder import Job
 from ..rootfs.layers import Layers, Subject
-from . import ids, launch, live, policy, start, stop
+from . import devices, ids, launch, live, policy, start, stop
 from .isolation import labels, options, settled
 from .launch import Plan, Started, Streams
 
@@ -105,6 +105,7 @@ def _running(
         tools = None if job.tools is None else stack.enter_context(toolbox.packed(job.tools))
         group = live.group_of(name)
         start.limit(group, {} if job.memory_max is None else {"memory_max": job.memory_max})
+        devices.restrict(group, ())
         values = {**options.desired({}), **opened}
         plan = Plan(
             hostname="build",
