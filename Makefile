@@ -10,6 +10,7 @@ HOST_PACKAGES := python3-venv debootstrap nftables busybox-static python3-pyrout
 # shellcheck is for ansible-test; the others are measured against, or build what attacks from inside a jail.
 TEST_PACKAGES := \
 	acl \
+	apparmor \
 	btrfs-progs \
 	bubblewrap \
 	bzip2 \

@@ -323,6 +323,35 @@ options:
         for a restart then. It cannot be had with O(userns=host).
       - Changing it needs a restart.
     type: bool
+  apparmor_profile: &apparmor_profile
+    description:
+      - V(generated) gives the jail a profile of its own where the host's kernel has AppArmor on, made from its other
+        options, loaded at its start and removed with it; for which the host needs C(apparmor_parser). Where there is no
+        AppArmor it means nothing. This is so where nothing was ever said.
+      - Any other word names a profile that the kernel has loaded, which takes the place of the generated one.
+      - V(unconfined) does without. It opens what AppArmor says once more of capabilities, mounts, signals, tracing and
+        the kernel's files, which then rests on the rest; where the host has AppArmor every result says so under
+        RV(jails.degraded).
+      - Changing it needs a restart.
+    type: str
+  selinux_context: &selinux_context
+    description:
+      - The SELinux context of the jail's processes, such as V(system_u:system_r:container_t:s0:c1,c2), where the host's
+        kernel has SELinux on. Left out or empty, the host's policy decides.
+      - What it opens and closes is up to the policy, by which the jail's files must be labelled as well.
+      - Changing it needs a restart.
+    type: str
+  enforce_statfs: &enforce_statfs
+    description:
+      - What the jail sees of mounts, after FreeBSD's C(enforce_statfs).
+      - V(1), which holds where nothing was ever said, shows the mounts in the jail and nothing of the host's. V(0) is
+        the same, for in a mount namespace there is nothing else to be shown.
+      - V(2) takes the mount tables (C(/proc/mounts), C(mountinfo), C(mountstats) of every process) from the jail, with
+        which a bind mount would show where its source lies on its file system. It is done by the generated AppArmor
+        profile and refused where there is none. Unlike FreeBSD's, C(statfs) still tells the size of any file system
+        that the jail can name.
+      - It opens nothing. Changing it needs a restart.
+    type: int
   jails:
     description: Many jails in one run. An option beside it holds for each of them that does not say otherwise.
     type: list
@@ -356,6 +385,9 @@ options:
       devices: *devices
       time_offset: *time_offset
       allow_mount: *allow_mount
+      apparmor_profile: *apparmor_profile
+      selinux_context: *selinux_context
+      enforce_statfs: *enforce_statfs
 """
 
 EXAMPLES = r"""

@@ -18,8 +18,8 @@ from ..net import loopback
 from ..rootfs import layers, toolbox
 from ..rootfs.builder import Job
 from ..rootfs.layers import Layers, Subject
-from . import ids, launch, live, policy, start, stop
-from .isolation import options, settled
+from . import devices, ids, launch, live, policy, start, stop
+from .isolation import labels, options, settled
 from .launch import Plan, Started, Streams
 
 _NAME = re.compile(r"\.build-([0-9]+)-([0-9]+)(?:-[0-9]+)?")
@@ -105,6 +105,8 @@ def _running(
         tools = None if job.tools is None else stack.enter_context(toolbox.packed(job.tools))
         group = live.group_of(name)
         start.limit(group, {} if job.memory_max is None else {"memory_max": job.memory_max})
+        devices.restrict(group, ())
+        values = {**options.desired({}), **opened}
         plan = Plan(
             hostname="build",
             argv=job.command,
@@ -116,7 +118,7 @@ def _running(
             streams=Streams(job.input, job.output, job.errors),
             preparation=None,
             tools=tools,
-            isolation=settled.settle({**options.desired({}), **opened}),
+            isolation=labels.prepare(name, values, settled.settle(values)),
             volumes=[],
             tied=True,
         )

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The last steps before an exec in a jail, the same for its init and for every process that enters later.
 
-Privileges are given up in an order in which each step still has what it needs: resource limits, bounding set
+Privileges are given up in an order in which each step still has what it needs: labels, resource limits, bounding set
 (CAP_SETPCAP), seccomp (CAP_SYS_ADMIN in the own user namespace, as no_new_privs is a choice of the jail's), then all
 other capabilities.
 """
@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ..kernel import capabilities, process, rlimits, seccomp
+from ..kernel import apparmor, attributes, capabilities, process, rlimits, seccomp, selinux
 from . import policy
 from .isolation import programs
-from .isolation.record import Isolation
+from .isolation.record import APPARMOR, SELINUX, Isolation
 
 
 class Confinement(NamedTuple):
@@ -29,6 +29,7 @@ class Confinement(NamedTuple):
     programs: Sequence[bytes]
     personality: int
     no_new_privs: bool
+    labels: Mapping[str, str]
 
 
 def prepare(isolation: Isolation) -> Confinement:
@@ -39,6 +40,7 @@ def prepare(isolation: Isolation) -> Confinement:
         [programs.read(name) for name in isolation.programs],
         process.PERSONALITIES[isolation.personality],
         isolation.no_new_privs,
+        isolation.labels,
     )
 
 
@@ -54,6 +56,7 @@ def apply(confinement: Confinement) -> None:
     process.reset_signals()
     os.umask(0o022)
     rlimits.set_own(policy.RLIMITS)
+    _label(confinement.labels)
     process.set_personality(confinement.personality)
     if confinement.no_new_privs:
         process.forbid_new_privileges()
@@ -61,6 +64,14 @@ def apply(confinement: Confinement) -> None:
     for program in confinement.programs:
         seccomp.load(program)
     capabilities.set_all(confinement.capability_mask)
+
+
+def _label(labels: Mapping[str, str]) -> None:
+    """Have the exec give us these labels."""
+    if APPARMOR in labels:
+        attributes.write_own(apparmor.EXEC_FILE, apparmor.exec_words(labels[APPARMOR]))
+    if SELINUX in labels:
+        attributes.write_own(selinux.EXEC_FILE, labels[SELINUX])
 
 
 def execute(argv: Sequence[str], environment: dict[str, str]) -> OSError:

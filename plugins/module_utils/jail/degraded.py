@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import live, store
-from .isolation import options, profiles
+from .isolation import labels, options, profiles
 
 _SHARED_USERS = (
     "userns: it shares the host's user namespace; its root is the host's root and can take over the host, so run there "
@@ -22,6 +22,7 @@ _NO_FILTER = (
 )
 
 
+_NO_PROFILE = "apparmor_profile: the host has AppArmor, and the jail's processes are unconfined by it"
 _NO_DEVICE_FILTER = (
     "devices: the host can filter them by no control group; what keeps others closed is that no node of one can be made"
 )
@@ -37,6 +38,7 @@ def of(name: str, wanted: Mapping[str, Any]) -> list[str]:
     given_up = {
         _SHARED_USERS: holds["userns"] == "host",
         _NO_FILTER: holds["seccomp"] == profiles.UNCONFINED,
+        _NO_PROFILE: labels.is_given_up(holds),
         _NO_DEVICE_FILTER: running is not None and not running.isolation.devices_filtered,
     }
     return [sentence for sentence, so in given_up.items() if so]

@@ -16,7 +16,7 @@ from ..kernel import image
 from ..kernel.cgroup import Group
 from ..rootfs import notes, storage
 from . import adopt, apart, console, devices, identity, ids, launch, limits, live, network, policy, size, stop, store
-from .isolation import options, settled, sysctls
+from .isolation import labels, options, settled, sysctls
 from .launch import Plan, Streams
 from .live import Running
 from .volumes import live as volumes
@@ -62,6 +62,7 @@ def start(name: str) -> None:
     try:
         limit(group, store.read(name, "limits"))
         isolation = isolation._replace(devices_filtered=devices.restrict(group, isolation.devices))
+        isolation = labels.prepare(name, holds, isolation)
         with storage.layers(name) as layers, console.opened(name) as output:
             plan = Plan(
                 hostname=hostname,

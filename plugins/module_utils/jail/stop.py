@@ -13,6 +13,7 @@ from ..errors import JailError
 from ..kernel import paths, pidfd, signals
 from ..kernel.cgroup import Group
 from . import live, policy, store
+from .isolation import labels
 from .live import Running
 
 _DEATH_SECONDS = 10.0
@@ -64,6 +65,7 @@ def clear(name: str) -> None:
         for pid in group.processes():
             _kill(group, pid)
         group.remove()
+    labels.remove(name)
     live.forget(name)
 
 

@@ -46,6 +46,7 @@ def _facts(running: Running) -> Iterator[Fact]:
     yield from process_facts.capability_sets(running)
     yield observed.no_new_privs(running)
     yield observed.seccomp(running)
+    yield observed.label(running)
     yield observed.personality(running)
     yield observed.time_offset(running)
     yield from mount_facts.mounted(running)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from ...kernel import capabilities, namespaces, observe, paths, process
 from ..devices import rules as node_rules
 from ..live import Running
-from . import covers
+from . import covers, labels
 from .fact import Fact
 
 
@@ -51,6 +51,13 @@ def personality(running: Running) -> Fact:
     live = observe.personality(running.pid)
     settled = process.PERSONALITIES[running.isolation.personality]
     return Fact("personality", f"{live:#x}", f"{settled:#x}", live == settled)
+
+
+def label(running: Running) -> Fact:
+    """The labels of the host's security modules."""
+    live = labels.read(running.pid)
+    settled = dict(running.isolation.labels)
+    return Fact("label", live, settled, labels.hold(live, settled))
 
 
 def time_offset(running: Running) -> Fact:

@@ -19,10 +19,11 @@ from ..live import Running
 from ..options import Option, as_it_is
 from ..volumes import live as volumes
 from ..volumes import words
-from . import nodes, observed, profiles, sysctls
+from . import labels, nodes, observed, profiles, sysctls
 from .fact import Fact
 
 _SECURELEVELS = (-1, 3)
+_STATFS = (0, 1, 2)
 _SECONDS_MAX = 100 * 366 * 24 * 3600  # of a clock's offset; the kernel takes half of what 64 bits hold
 
 
@@ -71,6 +72,12 @@ def _path(value: str) -> str:
 def _parse_securelevel(value: int) -> int:
     if not _SECURELEVELS[0] <= value <= _SECURELEVELS[1]:
         raise ValueError(f"{value} is not between {_SECURELEVELS[0]} and {_SECURELEVELS[1]}")
+    return value
+
+
+def _parse_statfs(value: int) -> int:
+    if value not in _STATFS:
+        raise ValueError(f"{value} is none of {', '.join(map(str, _STATFS))}")
     return value
 
 
@@ -140,6 +147,14 @@ OPTIONS = (
     ),
     _changes("capabilities", ("add", "drop"), _parse_capabilities, observed.bounding_set, _show_capabilities),
     Option("seccomp", default=profiles.DEFAULT, parse=profiles.parse_name, read=_read_seccomp),
+    Option(
+        "apparmor_profile",
+        default=labels.GENERATED,
+        parse=labels.parse_profile,
+        read=_read("apparmor_profile", observed.label),
+    ),
+    Option("selinux_context", default="", parse=labels.parse_context, read=_read("selinux_context", observed.label)),
+    Option("enforce_statfs", type="int", default=1, parse=_parse_statfs, read=_read("enforce_statfs", observed.label)),
     _switch("no_new_privs", observed.no_new_privs),
     _changes("masked_paths", ("add", "remove"), _parse_paths(policy.MASKED_PATHS), observed.masked_paths),
     _changes("readonly_paths", ("add", "remove"), _parse_paths(policy.READONLY_PATHS), observed.readonly_paths),

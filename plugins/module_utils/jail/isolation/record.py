@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+APPARMOR, SELINUX = "apparmor", "selinux"
+"""The security modules that a label can be of."""
+
 
 class Node(NamedTuple):
     """A device of the host's in a jail, besides those that every jail has.
@@ -34,6 +37,7 @@ class Isolation(NamedTuple):
     :param profile: the digest of the seccomp profile's file; empty when it is none.
     :param masked_paths: absolute paths in the jail that are covered.
     :param readonly_paths: absolute paths in the jail that are read-only, and within them those that are not.
+    :param labels: of its processes, by security module.
     :param may_mount: whether its root may mount, in an inner user namespace.
     :param devices: those besides the standard ones.
     :param time_offset: seconds by which each clock of :data:`namespaces.CLOCKS` is moved; empty without a time
@@ -49,6 +53,7 @@ class Isolation(NamedTuple):
     masked_paths: Sequence[str]
     readonly_paths: Sequence[str]
     writable_paths: Sequence[str]
+    labels: Mapping[str, str]
     may_mount: bool
     devices: Sequence[Node]
     devices_filtered: bool

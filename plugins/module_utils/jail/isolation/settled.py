@@ -12,7 +12,7 @@ from typing import Any
 from ...errors import JailError
 from ...kernel.seccomp import Filter, answers
 from .. import policy, syscall_policy
-from . import nodes, profiles, programs
+from . import labels, nodes, profiles, programs
 from .record import Isolation
 
 SWITCHES = {
@@ -59,6 +59,7 @@ def settle(values: Mapping[str, Any]) -> Isolation:
         masked_paths=_changed(policy.MASKED_PATHS, values["masked_paths"]),
         readonly_paths=_changed(policy.READONLY_PATHS, values["readonly_paths"]),
         writable_paths=[] if values["securelevel"] >= _NETWORK_SECURE else list(policy.WRITABLE_PATHS),
+        labels={},
         may_mount=values["allow_mount"],
         devices=nodes.nodes(values["devices"], values["securelevel"]),
         devices_filtered=True,
@@ -74,6 +75,7 @@ def check(values: Mapping[str, Any]) -> None:
     _refuse_impossible(values)
     _filters(values, _capabilities(values))
     nodes.nodes(values["devices"], values["securelevel"])
+    labels.check(values)
 
 
 def _refuse_impossible(values: Mapping[str, Any]) -> None:
