@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import namespaces
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import namespaces, paths
 from ansible_collections.cellblock.jails.tests.integration.support import evidence, sandbox
 from ansible_collections.cellblock.jails.tests.integration.support.calls import (
     actions,
@@ -173,7 +173,7 @@ def test_limit_changed_by_hand_is_put_right(box: str) -> None:
 def test_hostname_changed_by_hand_is_put_right(box: str) -> None:
     """Likewise the host name."""
     module("jail_state", name=[box], hostname="mine")
-    with namespaces.inside(pid_of(box), "uts"):
+    with paths.opened(namespaces.open_namespace(pid_of(box), "uts")) as names, namespaces.inside(names, "uts"):
         namespaces.set_hostname("stray")
     result = module("jail_state", name=[box], hostname="mine")
     assert actions(result, box) == [("hostname", "stray", "mine", "live")]

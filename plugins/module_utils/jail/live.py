@@ -47,6 +47,24 @@ class Running(NamedTuple):
         """A pidfd of its pid 1; ``None`` when it ended meanwhile."""
         return pidfd.open_process(self.pid, self.start_time)
 
+    def open_part(self, path: str, flags: int = os.O_RDONLY) -> int:
+        """A descriptor of something below ``/proc/PID``, such as ``ns/uts`` and ``root``: of this jail and not of a
+        process that has its number by now.
+
+        :raises JailError: when it ended meanwhile.
+        """
+        descriptor = None
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            descriptor = os.open(f"/proc/{self.pid}/{path}", flags | os.O_CLOEXEC)
+        target = self.open()  # it lives, so its number was its own all the time
+        if target is not None:
+            os.close(target)
+            if descriptor is not None:
+                return descriptor
+        if descriptor is not None:
+            os.close(descriptor)
+        raise JailError("it has just ended", advice=f"look at its log with: jail log {self.name}")
+
     @property
     def group(self) -> Group:
         """Its cgroup."""

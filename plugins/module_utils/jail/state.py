@@ -10,7 +10,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..kernel import idmap, namespaces, signals
+from ..kernel import idmap, namespaces, paths, signals
 from . import identity, ids, policy, remove, start, stop
 from .facet import Facet, Values, parse_each
 from .isolation import options as isolation
@@ -62,12 +62,12 @@ def _parse_seconds(value: Any) -> float:
 
 
 def _read_hostname(running: Running) -> str:
-    with namespaces.inside(running.pid, "uts"):
+    with paths.opened(running.open_part("ns/uts")) as names, namespaces.inside(names, "uts"):
         return socket.gethostname()
 
 
 def _write_hostname(running: Running, value: str) -> None:
-    with namespaces.inside(running.pid, "uts"):
+    with paths.opened(running.open_part("ns/uts")) as names, namespaces.inside(names, "uts"):
         namespaces.set_hostname(value)
     identity.write_hostname(running, value)
 

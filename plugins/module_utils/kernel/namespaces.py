@@ -57,25 +57,29 @@ def open_namespace(pid: int, kind: str) -> int:
 
 
 @contextlib.contextmanager
-def inside(pid: int, kind: str) -> Iterator[None]:
-    """Be in the namespace of ``pid`` of one kind (``net`` or ``uts``) for a ``with`` block; sockets opened there
-    stay there."""
+def inside(namespace: int, kind: str) -> Iterator[None]:
+    """Be in a namespace of one kind (``net`` or ``uts``), of which this is a descriptor, for a ``with`` block; sockets
+    opened there stay there."""
     home = open_namespace(os.getpid(), kind)
     try:
-        away = open_namespace(pid, kind)
+        setns(namespace, KINDS[kind])
         try:
-            setns(away, KINDS[kind])
             yield
         finally:
             setns(home, KINDS[kind])
-            os.close(away)
     finally:
         os.close(home)
 
 
-def network_namespace(pid: int) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def network_namespace(pid: int) -> Iterator[None]:
     """Be in the network namespace of ``pid`` for a ``with`` block."""
-    return inside(pid, "net")
+    namespace = open_namespace(pid, "net")
+    try:
+        with inside(namespace, "net"):
+            yield
+    finally:
+        os.close(namespace)
 
 
 def set_hostname(name: str) -> None:

@@ -109,8 +109,8 @@ def write(running: Running, wanted: Sequence[Mapping[str, str]]) -> None:
 
 def _dev(running: Running) -> int:
     """A descriptor of the jail's /dev: the tmpfs that was made for it, whatever has become of its tree."""
-    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-    with paths.opened(os.open(f"/proc/{running.pid}/root", flags)) as root:
+    flags = os.O_PATH | os.O_DIRECTORY
+    with paths.opened(running.open_part("root", flags)) as root:
         descriptor = paths.open_plain(root, "/dev", flags)
     if mounts.filesystem_of(descriptor) != "tmpfs":
         os.close(descriptor)

@@ -57,7 +57,7 @@ def write(running: Running, wanted: Sequence[Volume]) -> None:
     with contextlib.ExitStack() as stack:
         userns = None
         if running.first_id is not None:
-            userns = stack.enter_context(paths.opened(namespaces.open_namespace(running.pid, "user")))
+            userns = stack.enter_context(paths.opened(running.open_part("ns/user")))
         ready = stack.enter_context(given.given(missing, userns))
         record(running.name, wanted)
         for each in ready:
@@ -65,7 +65,7 @@ def write(running: Running, wanted: Sequence[Volume]) -> None:
 
 
 def _put(running: Running, each: Given) -> None:
-    with paths.opened(namespaces.open_namespace(running.pid, "mnt")) as home:
+    with paths.opened(running.open_part("ns/mnt")) as home:
 
         def put(root: int) -> None:
             if each.volume["type"] != OVERLAY:
