@@ -221,6 +221,7 @@ def _become(command: Command, prepared: Confinement, terminals: Sequence[int], t
             os.setgroups([])
             os.setresgid(command.gid, command.gid, command.gid)
             os.setresuid(command.uid, command.uid, command.uid)
+            process.hide_memory()  # another user's may be shown, by fs.suid_dumpable (proc_sys_fs(5))
         status = NOT_EXECUTABLE
         raise confinement.execute(command.argv, dict(command.environment))
     except OSError as error:
