@@ -31,7 +31,7 @@ TEST_PACKAGES := \
 
 # The targets below change one host and share one virtual environment: never two at a time.
 .NOTPARALLEL:
-.PHONY: help host-packages test-packages venv lint sanity unit integration test demo demo-clean bench bench-rootfs clean
+.PHONY: help host-packages test-packages venv lint sanity unit integration breakout test demo demo-clean bench bench-rootfs clean
 
 help: ## this list (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -67,8 +67,11 @@ unit: venv ## the tests that touch nothing
 integration: test-packages venv ## the tests on this machine's kernel (root)
 	$(BIN)/pytest tests/integration
 
+breakout: test-packages venv ## what root of a jail tries, as a table: stopped, or not, and why (root)
+	$(BIN)/pytest tests/breakout tests/integration --breakout-table --quiet
+
 test: test-packages lint sanity ## all of it (root)
-	$(BIN)/pytest tests/unit tests/integration
+	$(BIN)/pytest tests/unit tests/integration tests/breakout
 
 demo: host-packages venv ## build and start jails here, then show that the same play changes nothing (root)
 	scripts/demo.sh

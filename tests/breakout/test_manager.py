@@ -37,6 +37,7 @@ from ansible_collections.cellblock.jails.tests.integration.support.calls import 
     pid_of,
     shell,
 )
+from ansible_collections.cellblock.jails.tests.integration.support.terminals import on_terminal
 
 Record = Callable[[str, object], None]
 
@@ -95,18 +96,9 @@ def test_terminals_of_the_tree_are_links(tree: tuple[str, Path], host: Path) -> 
 
 def _on_terminal(*words: str) -> str:
     """What the ``jail`` command shows on a terminal."""
-    master, slave = os.openpty()
-    shown = b""
-    with subprocess.Popen(
-        [layout.COMMAND, *words], stdin=slave, stdout=slave, stderr=slave, start_new_session=True
-    ) as run:
-        os.close(slave)
-        with contextlib.suppress(OSError):  # the last client has closed its end
-            while data := os.read(master, 4096):
-                shown += data
-        assert run.wait(20) == 0
-    os.close(master)
-    return shown.decode()
+    with on_terminal(*words) as terminal:
+        assert terminal.end() == 0
+        return terminal.shown.decode()
 
 
 @pytest.mark.row(3)
@@ -276,6 +268,36 @@ def test_archives_with_nodes_and_setuid_programs(name: str, tmp_path: Path) -> N
     with tarfile.open(archive) as opened:
         opened.extractall(tmp_path / "naive", filter="fully_trusted")
     assert (tmp_path / "naive/etc/mem").is_char_device()
+
+
+_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHRoaXMgaXMgbm8ga2V5IHRoYXQgYW55Ym9keSBoYXM nobody"
+_IDENTITY = {
+    "hosts": ["192.0.2.7 db.example"],
+    "fstab": ["tmpfs /tmp tmpfs size=64m 0 0"],
+    "locale": "C.UTF-8",
+    "authorized_keys": [_KEY],
+}
+
+
+@pytest.mark.row(7)
+@pytest.mark.parametrize("running", [False, True], ids=["at-start", "live"])
+def test_identity_is_written_in_the_tree(tree: tuple[str, Path], host: Path, running: bool) -> None:
+    """machine-id, hosts, fstab, locale and the directory of root's keys, that are links to the host's: what is written
+    there stays inside or is refused, at a start and live. (Written by name, it lands in the host's directory.)"""
+    name, top = tree
+    if running:
+        module("jail_state", name=[name], state="started")
+    for path in ("etc/machine-id", "etc/hosts", "etc/fstab", "etc/locale.conf"):
+        (top / path).unlink(missing_ok=True)
+        (top / path).symlink_to(host / "file")
+    (top / "root/.ssh").symlink_to(host)
+    attempt("jail_rootfs", name=name, **_IDENTITY)
+    attempt("jail_state", name=[name], state="restarted")
+    assert not (host / "authorized_keys").exists()
+    assert (host / "file").read_text(encoding="ascii") == "the host's\n"
+    (top / "root/.ssh/authorized_keys").write_text(_KEY, encoding="ascii")
+    assert (host / "authorized_keys").exists()
+    (host / "authorized_keys").unlink()
 
 
 @pytest.mark.row(9)

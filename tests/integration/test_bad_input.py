@@ -27,6 +27,7 @@ def _interface(**more: Any) -> dict[str, Any]:
     return {"interfaces": [{"name": "e0", "bridge": "br-bad", **more}]}
 
 
+@pytest.mark.row(8)
 @pytest.mark.parametrize(
     ("which", "options", "said"),
     [

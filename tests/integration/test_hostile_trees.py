@@ -69,6 +69,7 @@ def replace_by_link(tree: Path, name: str, target: object) -> None:
     path.symlink_to(str(target))
 
 
+@pytest.mark.row(4)
 @pytest.mark.parametrize("place", ["dev", "proc", "sys", "run"])
 def test_a_mount_point_that_is_a_link_is_refused(tree: tuple[str, Path], canary: Path, place: str) -> None:
     """With /dev, /proc, /sys or /run a link to a directory of the host, or to one of its own tree, the jail does not
@@ -85,6 +86,7 @@ def test_a_mount_point_that_is_a_link_is_refused(tree: tuple[str, Path], canary:
     assert (top / place / "file").read_text(encoding="utf-8") == "host\n"
 
 
+@pytest.mark.row(4)
 def test_a_mount_point_that_is_a_file_is_refused(tree: tuple[str, Path]) -> None:
     """The same for a file, a FIFO and a device in its place."""
     name, top = tree
@@ -96,6 +98,7 @@ def test_a_mount_point_that_is_a_file_is_refused(tree: tuple[str, Path]) -> None
     assert "/proc of the root file system must be a directory" in refused("jail_state", name=[name], state="started")
 
 
+@pytest.mark.row(7)
 @pytest.mark.parametrize("way", ["absolute", "climbing", "through-proc"])
 def test_files_that_the_host_writes_stay_inside(tree: tuple[str, Path], canary: Path, way: str) -> None:
     """/etc/hostname and /etc/resolv.conf that are links to files of the host become files of the jail, at a start and
@@ -115,6 +118,7 @@ def test_files_that_the_host_writes_stay_inside(tree: tuple[str, Path], canary: 
     assert not (top / "etc/resolv.conf").is_symlink()
 
 
+@pytest.mark.row(7)
 @pytest.mark.parametrize("target", ["canary", "/opt"])
 def test_etc_that_is_a_link_stays_inside(tree: tuple[str, Path], canary: Path, target: str) -> None:
     """With all of /etc a link, out of the tree or within it, the start is refused with the place named, or what it
@@ -129,6 +133,7 @@ def test_etc_that_is_a_link_stays_inside(tree: tuple[str, Path], canary: Path, t
         assert inside(name, "cat", "/etc/hostname") == "guest\n"
 
 
+@pytest.mark.row(11)
 def test_a_fifo_in_place_of_a_file_hangs_nobody(tree: tuple[str, Path]) -> None:
     """A FIFO that nobody writes to, where the host reads and writes, is replaced; who reads it by name would wait."""
     name, top = tree
@@ -168,11 +173,16 @@ def test_a_large_file_is_read_in_part(box: str) -> None:
     assert inside(box, "cat", "/etc/resolv.conf") == "nameserver 192.0.2.9\n"
 
 
+@pytest.mark.row(1)
 def test_null_device_replaced_by_the_jail_covers_nothing_of_the_host(tree: tuple[str, Path], canary: Path) -> None:
-    """What the tree has as /dev/null is no source of a cover: the covers are devices that the host made."""
+    """What the tree has as /dev/null is no source of a cover: the covers are devices that the host made. (Bound by its
+    name, it covers with the host's file.)"""
     name, top = tree
     (top / "dev").mkdir(exist_ok=True)
     (top / "dev/null").symlink_to(canary / "null")
+    by_name = 'mount --bind "$0" /proc/kallsyms && cat /proc/kallsyms'
+    command = ["unshare", "--mount", "sh", "-c", by_name, top / "dev/null"]
+    assert subprocess.run(command, check=True, capture_output=True).stdout == b"host\n"
     module("jail_state", name=[name], state="started")
     assert inside(name, "stat", "-c", "%t %T", "/proc/kallsyms", "/dev/null") == "1 3\n1 3\n"
 
@@ -193,6 +203,7 @@ def test_removing_follows_no_link(tree: tuple[str, Path], canary: Path) -> None:
     assert evidence.files(layout.TEMPLATES) == templates
 
 
+@pytest.mark.row(10)
 def test_programs_named_like_the_hosts_do_not_run_on_it(box: str, canary: Path) -> None:
     """No program of the tree runs outside: the libraries and commands that entering might look up by name are the
     host's own, though the tree has others at the same places."""
@@ -211,6 +222,7 @@ def test_programs_named_like_the_hosts_do_not_run_on_it(box: str, canary: Path) 
     assert inside(box, "ls", "/root") == ""
 
 
+@pytest.mark.row(21)
 def test_bookkeeping_is_out_of_reach(box: str) -> None:
     """The host's records of jails are for root only, and lie outside every tree."""
     for path in (layout.desired(box), layout.storage(box), layout.running(box), layout.TEMPLATES):
@@ -221,6 +233,7 @@ def test_bookkeeping_is_out_of_reach(box: str) -> None:
     assert pid_of(box)
 
 
+@pytest.mark.row(27)
 def test_a_device_node_in_the_tree_cannot_be_opened(tree: tuple[str, Path]) -> None:
     """A node of the null device that somebody planted in the tree is refused; on the host it opens."""
     name, top = tree

@@ -59,6 +59,7 @@ def _status(text: str) -> dict[str, str]:
     return {key: value.strip() for key, _colon, value in (line.partition(":") for line in text.splitlines())}
 
 
+@pytest.mark.row(15)
 def test_first_and_entered_process_have_the_sets_of_the_policy(probed: str) -> None:
     """Capabilities, filters and groups of the first process and of entered ones are those of the baseline, by the
     kernel's word; the caller on the host has more."""
@@ -91,6 +92,7 @@ def test_namespaces_are_all_its_own_and_shared_by_the_entered(probed: str) -> No
         assert entered != os.readlink(f"/proc/self/ns/{kind}")
 
 
+@pytest.mark.row(31, 55)
 @pytest.mark.parametrize(
     "words",
     [("unshare", hex(_NEW_USER)), ("clone", hex(_NEW_USER)), ("clone", hex(_NEW_USER | namespaces.CLONE_NEWNET))],
@@ -101,12 +103,14 @@ def test_no_user_namespace_inside(probed: str, probe: str, words: tuple[str, ...
     assert within(probed, probe, *words) == "EPERM"
 
 
+@pytest.mark.row(31)
 def test_clone3_is_not_there(probed: str, probe: str) -> None:
     """Its flags cannot be filtered, so it says that it does not exist; the host's kernel has it."""
     assert outside(probe, "clone3") == "EINVAL"
     assert within(probed, probe, "clone3") == "ENOSYS"
 
 
+@pytest.mark.row(31, 55)
 @pytest.mark.parametrize("kind", ["mnt", "pid", "net", "ipc", "uts", "cgroup"])
 def test_no_other_namespace_inside(probed: str, probe: str, kind: str) -> None:
     """Nor any other kind."""
@@ -115,6 +119,7 @@ def test_no_other_namespace_inside(probed: str, probe: str, kind: str) -> None:
     assert within(probed, probe, "unshare", flag) == "EPERM"
 
 
+@pytest.mark.row(31, 55)
 def test_counts_of_namespaces_are_bounded_beneath_the_filter(probed: str) -> None:
     """Without the filter the kernel's own count still refuses a user namespace in the jail's: ``ENOSPC``."""
     assert inside(probed, "cat", "/proc/sys/user/max_user_namespaces") == f"{policy.USER_NAMESPACES_MAX}\n"
@@ -135,6 +140,7 @@ def test_counts_of_namespaces_are_bounded_beneath_the_filter(probed: str) -> Non
     assert process.wait(control) == 0
 
 
+@pytest.mark.row(32)
 @pytest.mark.parametrize(
     ("family", "kind", "protocol", "answer"),
     [
@@ -160,6 +166,7 @@ def test_socket_families(probed: str, probe: str, family: str, kind: int, protoc
     assert control == "ok"
 
 
+@pytest.mark.row(36)
 def test_covered_files_cannot_be_read(probed: str, probe: str) -> None:
     """Every file on the list that this kernel has is readable by the host's root and empty in the jail, and the empty
     cover is the null device; the directories are empty."""
@@ -174,6 +181,7 @@ def test_covered_files_cannot_be_read(probed: str, probe: str) -> None:
         assert inside(probed, "ls", "-A", path) == "", path
 
 
+@pytest.mark.row(24)
 def test_read_only_parts_cannot_be_written(probed: str, probe: str) -> None:
     """What would belong to the jail's root, such as limits of its IPC namespace, is read-only; what belongs to
     the host's is closed to it anyway (and read-only too, see ``test_without_user_namespace.py``). The host's root may
@@ -185,6 +193,7 @@ def test_read_only_parts_cannot_be_written(probed: str, probe: str) -> None:
         assert within(probed, probe, "write", path) == ("EROFS" if path in own else "EACCES"), path
 
 
+@pytest.mark.row(37, 55)
 def test_mounting_is_refused(probed: str) -> None:
     """No file system can be mounted, no mount changed or taken off its cover."""
     for script in (
@@ -202,6 +211,7 @@ def test_mounting_is_refused(probed: str) -> None:
     assert shell(probed, "grep -c . /proc/self/mountinfo") == shell(probed, "grep -c . /proc/1/mountinfo")
 
 
+@pytest.mark.row(27)
 def test_device_nodes_cannot_be_made(probed: str, probe: str, tmp_path: Path) -> None:
     """mknod(2) of a disk or of the kernel's memory is refused; outside root can."""
     assert outside(probe, "mknod", str(tmp_path / "mem"), "1", "1") == "ok"
@@ -209,12 +219,14 @@ def test_device_nodes_cannot_be_made(probed: str, probe: str, tmp_path: Path) ->
     assert within(probed, probe, "mknod", "/dev/mem", "1", "1") == "EPERM"
 
 
+@pytest.mark.row(40)
 def test_host_name_cannot_be_set(probed: str) -> None:
     """The jail's root may not rename the jail, unlike the host's the host."""
     assert jail("exec", probed, "--", "hostname", "mine").returncode != 0
     assert inside(probed, "hostname") == f"{probed}\n"
 
 
+@pytest.mark.row(26, 34)
 def test_handles_and_signals_reach_nobody_outside(probed: str, probe: str) -> None:
     """Files cannot be opened by handle, around every path; a process of the host has no number inside to be signalled
     by."""
@@ -230,6 +242,7 @@ def test_handles_and_signals_reach_nobody_outside(probed: str, probe: str) -> No
         victim.wait()
 
 
+@pytest.mark.row(24)
 def test_no_core_is_dumped(probed: str, tmp_path: Path) -> None:
     """The limit is 1 byte, which also keeps a core_pattern pipe of the host from starting, for the first and for
     entered processes."""

@@ -11,6 +11,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import ids, live, policy
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import mounts
@@ -64,6 +66,7 @@ def test_ps_shows_only_its_own(shared_box: str) -> None:
     assert len([entry for entry in os.listdir("/proc") if entry.isdigit()]) > len(listed)
 
 
+@pytest.mark.row(41)
 def test_mount_table_shows_nothing_of_the_host(shared_box: str) -> None:
     """No file system of the host, none of its devices and none of its paths is in the jail's table, which the kernel's
     own view of the process confirms. (The table of a process of the host has all three.)"""
@@ -85,6 +88,7 @@ def test_mount_table_shows_nothing_of_the_host(shared_box: str) -> None:
     assert any(secret in Path("/proc/self/mountinfo").read_text(encoding="utf-8") for secret in secrets)
 
 
+@pytest.mark.row(41)
 def test_nothing_that_pid_1_holds_tells_of_the_host(shared_box: str) -> None:
     """The descriptors, working directory and root of the first process name nothing outside the jail."""
     shown = shell(shared_box, "for f in /proc/1/fd/* /proc/1/cwd /proc/1/root; do readlink $f; done")
@@ -106,6 +110,7 @@ def test_files_keep_their_owners_on_disk(shared_box: str) -> None:
     assert inside(shared_box, "stat", "-c", "%u:%g", "/srv/by-user/file") == "1000:1001\n"
 
 
+@pytest.mark.row(39)
 def test_template_is_never_written(shared_box: str) -> None:
     """Changing and removing files of the template changes the jail alone."""
     stored = storage.describe(shared_box)
@@ -125,8 +130,12 @@ def test_host_name_is_the_jails(shared_box: str) -> None:
     assert socket.gethostname() != shared_box
 
 
+@pytest.mark.row(16)
 def test_environment_is_clean(shared_box: str) -> None:
-    """Neither the first process nor an entered one sees a variable of its caller's, besides the kind of terminal."""
+    """Neither the first process nor an entered one sees a variable of its caller's, besides the kind of terminal. (A
+    program of the host that the same caller starts sees all of them.)"""
+    caller = {**os.environ, "HOST_SECRET": "hunter2"}
+    assert b"HOST_SECRET=hunter2" in subprocess.run(["env"], env=caller, check=True, capture_output=True).stdout
     first = set(filter(None, shell(shared_box, "tr '\\0' '\\n' < /proc/1/environ").splitlines()))
     assert first == {f"{key}={value}" for key, value in policy.ENVIRONMENT.items()}
     entered = set(inside(shared_box, "env").splitlines())
@@ -135,6 +144,7 @@ def test_environment_is_clean(shared_box: str) -> None:
     assert {b"A=b=c", b"HOME=/srv"} <= set(done.stdout.splitlines())
 
 
+@pytest.mark.row(14)
 def test_only_the_three_standard_descriptors_are_open(shared_box: str) -> None:
     """Whatever its caller had open, and told to be inherited, a process in the jail has 0, 1 and 2. (A program of the
     host that the same caller starts has it.)"""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import subprocess
 import time
 
+import pytest
+
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
 from ansible_collections.cellblock.jails.tests.integration.support.calls import inside, jail, module, pid_of
@@ -16,6 +18,7 @@ _HOG = "head -c 40000000 /dev/zero | tail -c 40000000 | wc -c"
 """Holds 40 MB in memory at once: tail(1) has to, as it cannot know where the end is."""
 
 
+@pytest.mark.row(48)
 def test_memory_max_kills_what_takes_more(box: str) -> None:
     """A process that takes more than the jail may have is killed, and not the jail; without the limit it ends well."""
     assert inside(box, "sh", "-c", _HOG) == "40000000\n"
@@ -28,6 +31,7 @@ def test_memory_max_kills_what_takes_more(box: str) -> None:
     assert inside(box, "sh", "-c", _HOG) == "40000000\n"
 
 
+@pytest.mark.row(48)
 def test_files_in_memory_count_as_memory(box: str) -> None:
     """What is written to a tmpfs of the jail is charged to it: /run cannot be filled beyond ``memory_max``."""
     fill = "head -c 40000000 /dev/zero > /dev/shm/file && ls -l /dev/shm/file | wc -l; rm -f /dev/shm/file"
@@ -37,6 +41,7 @@ def test_files_in_memory_count_as_memory(box: str) -> None:
     assert done.stdout != b"1\n"
 
 
+@pytest.mark.row(47)
 def test_pids_max_stops_a_fork_bomb(box: str) -> None:
     """A loop that forks more than the jail may have is refused at the limit; without it it goes through."""
     bomb = "i=0; while [ $i -lt 60 ]; do sleep 2 >/dev/null 2>&1 & i=$((i+1)); done; echo all $i"

@@ -72,6 +72,7 @@ def test_one_failure_leaves_the_others_working(names: Names) -> None:
         assert "failed" not in result["jails"][each]
 
 
+@pytest.mark.row(8)
 def test_a_wrong_name_stops_nobody_else(names: Names) -> None:
     """Names that could be a path, an option, or another name are refused one by one."""
     (good,) = names(1)
@@ -135,6 +136,7 @@ def test_each_jail_has_ids_of_its_own(names: Names) -> None:
     assert all(first % ids.COUNT == ids.FIRST % ids.COUNT for first in firsts)
 
 
+@pytest.mark.row(34, 35)
 def test_jails_do_not_see_each_other(names: Names) -> None:
     """Processes, files, System V memory and unix sockets of one are not there for the other."""
     one, two = names(2)

@@ -517,6 +517,7 @@ def test_an_interface_that_was_left_half_made(jail: Jail) -> None:
     assert run("sysctl -n net.ipv6.conf.eth0.accept_ra", jail.pid) == "0\n"
 
 
+@pytest.mark.row(44)
 def test_no_advertisement_from_a_jail_reaches_the_host_and_none_the_jail(jail: Jail) -> None:
     converge(jail, FULL)
     assert sysctl.read("net/ipv6/conf/br-jails/accept_ra") == "0"

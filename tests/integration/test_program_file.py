@@ -32,6 +32,8 @@ from ansible_collections.cellblock.jails.tests.integration.support.calls import 
     shell,
 )
 
+pytestmark = pytest.mark.row(13)
+
 _SCRIPT = "#!/proc/self/exe\n"
 
 _UNPROTECTED = """

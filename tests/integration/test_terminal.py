@@ -5,85 +5,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-import pty
-import select
 import signal
-import struct
-import subprocess
 import termios
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.tests.integration.support.calls import jail, pid_of
-
-_SECONDS = 30.0
-
-
-class Terminal:
-    """A terminal of ours with a client on it, as a user has one."""
-
-    def __init__(self, *words: str, size: tuple[int, int] = (31, 97), piped_output: bool = False) -> None:
-        self.master, self.slave = pty.openpty()
-        self.resize(*size)
-        self.before = termios.tcgetattr(self.slave)
-        self.shown = b""
-        self.client = subprocess.Popen(
-            ["setsid", "--ctty", layout.COMMAND, *words],
-            stdin=self.slave,
-            stdout=subprocess.PIPE if piped_output else self.slave,
-            stderr=self.slave,
-            env={**os.environ, "TERM": "vt220"},
-        )
-
-    def resize(self, rows: int, columns: int) -> None:
-        """Give the terminal another size."""
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def type(self, text: str) -> None:
-        """Press keys."""
-        os.write(self.master, text.encode())
-
-    def wait_for(self, text: str) -> str:
-        """Wait until the terminal shows a text; all that it showed so far."""
-        deadline = time.monotonic() + _SECONDS
-        while text.encode() not in self.shown:
-            ready, _out, _err = select.select([self.master], [], [], deadline - time.monotonic())
-            assert ready, f"{text!r} is not shown, but {self.shown!r}"
-            self.shown += os.read(self.master, 4096)
-        return self.shown.decode()
-
-    def end(self) -> int:
-        """Wait for the client; its exit status."""
-        status = self.client.wait(_SECONDS)
-        while select.select([self.master], [], [], 0.1)[0]:
-            self.shown += os.read(self.master, 4096)
-        return status
-
-    def close(self) -> None:
-        """End the client, if it still runs."""
-        with contextlib.suppress(ProcessLookupError):
-            self.client.kill()
-        self.client.wait()
-        if self.client.stdout:
-            self.client.stdout.close()
-        os.close(self.master)
-        os.close(self.slave)
-
-
-@contextlib.contextmanager
-def on_terminal(*words: str, piped_output: bool = False) -> Iterator[Terminal]:
-    """A client on a terminal for a ``with`` block."""
-    terminal = Terminal(*words, piped_output=piped_output)
-    try:
-        yield terminal
-    finally:
-        terminal.close()
+from ansible_collections.cellblock.jails.tests.integration.support.terminals import SECONDS, on_terminal
 
 
 def test_the_command_gets_a_terminal_of_the_jail(shared_box: str) -> None:
@@ -97,6 +27,7 @@ def test_the_command_gets_a_terminal_of_the_jail(shared_box: str) -> None:
         assert termios.tcgetattr(terminal.slave) == terminal.before
 
 
+@pytest.mark.row(17)
 def test_our_terminal_never_enters(shared_box: str) -> None:
     """What is open inside is one terminal, of the jail's own devpts and not of the host's, and it is the controlling
     one: nothing can be typed into ours from there."""
@@ -191,5 +122,5 @@ def test_what_the_jail_does_not_read_keeps_nobody(shared_box: str) -> None:
                 os.write(terminal.master, b"x" * 4096)
             except BlockingIOError:
                 time.sleep(0.01)
-        assert terminal.client.wait(_SECONDS) == 5
+        assert terminal.client.wait(SECONDS) == 5
     assert jail("exec", shared_box, "--", "true").returncode == 0
