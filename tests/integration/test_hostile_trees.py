@@ -181,7 +181,7 @@ def test_null_device_replaced_by_the_jail_covers_nothing_of_the_host(tree: tuple
     (top / "dev").mkdir(exist_ok=True)
     (top / "dev/null").symlink_to(canary / "null")
     by_name = 'mount --bind "$0" /proc/kallsyms && cat /proc/kallsyms'
-    command = ["unshare", "--mount", "sh", "-c", by_name, top / "dev/null"]
+    command = ["unshare", "--mount", "sh", "-c", by_name, str(top / "dev/null")]
     assert subprocess.run(command, check=True, capture_output=True).stdout == b"host\n"
     module("jail_state", name=[name], state="started")
     assert inside(name, "stat", "-c", "%t %T", "/proc/kallsyms", "/dev/null") == "1 3\n1 3\n"

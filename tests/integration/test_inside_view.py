@@ -116,12 +116,12 @@ def test_template_is_never_written(shared_box: str) -> None:
     stored = storage.describe(shared_box)
     assert stored is not None
     assert stored.lower is not None
-    before = Path(f"{stored.lower}/etc/hosts").read_bytes()
-    shell(shared_box, "echo changed >> /etc/hosts; rm /etc/nsswitch.conf; chmod 600 /etc/group")
-    assert Path(f"{stored.lower}/etc/hosts").read_bytes() == before
+    before = Path(f"{stored.lower}/etc/passwd").read_bytes()
+    shell(shared_box, "echo changed >> /etc/passwd; rm /etc/nsswitch.conf; chmod 600 /etc/group")
+    assert Path(f"{stored.lower}/etc/passwd").read_bytes() == before
     assert os.path.exists(f"{stored.lower}/etc/nsswitch.conf")
     assert os.stat(f"{stored.lower}/etc/group").st_mode & 0o777 == 0o644
-    assert "changed" in inside(shared_box, "cat", "/etc/hosts")
+    assert "changed" in inside(shared_box, "cat", "/etc/passwd")
 
 
 def test_host_name_is_the_jails(shared_box: str) -> None:
