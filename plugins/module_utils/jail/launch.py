@@ -285,7 +285,7 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
         namespaces.set_hostname(plan.hostname)
         problems = _prepare_tree(plan.preparation, root, theirs)
         if plan.streams.input is None:
-            os.dup2(os.open("null", os.O_RDWR, dir_fd=tree.devices), 0)
+            os.dup2(os.open("null", os.O_RDWR | os.O_NOFOLLOW, dir_fd=tree.devices), 0)
         mounts.pivot_into(root)
         theirs.send({"problems": problems})
         try:
