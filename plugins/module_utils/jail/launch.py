@@ -236,7 +236,7 @@ def _leave_host(plan: Plan, prepared: Confinement, theirs: Channel, ours: Channe
     """The first child: out of the namespaces, fork pid 1, end."""
     ours.close()
     with _reported(theirs):
-        confinement.reset_oom_score()
+        confinement.forget_caller()
         if plan.first_id is not None:
             # What the kernel counts for each user (inotify instances, message queues, pending signals: ucounts) it
             # counts for the maker of a user namespace too. That must not be the host's root, who makes them all.
