@@ -94,6 +94,63 @@ def _sets(text: str) -> dict[str, str]:
     return {key: value if key == "Groups" else value.lstrip("0") or "0" for key, value in found.items()}
 
 
+@pytest.mark.row(30)
+@pytest.mark.parametrize("how", ["exec", "start"])
+def test_keys_of_the_caller(cell: Cell, how: str) -> None:
+    """What a caller has in its session keyring is not in that of a jail, also where its root may ask for keys. A
+    program that the caller starts on the host reads it."""
+    attack = cell.programs.attack
+    read = [attack, "read_key"]
+    if how == "exec":
+        cell.restart(seccomp="unconfined")
+        command = [attack, "with_key", layout.COMMAND, "exec", cell.name, "--", *read]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    else:
+        script = f"{' '.join(read)}; exec sleep 100000"
+        module("jail_state", name=[cell.name], seccomp="unconfined", command=["sh", "-c", script], state="stopped")
+        subprocess.run([attack, "with_key", layout.COMMAND, "start", cell.name], check=True)
+        said = jail("log", "-n", "1", cell.name).stdout.decode()
+    cell.restart(seccomp="default", command=["sleep", "100000"])
+    assert said == "ENOKEY\n"
+    assert subprocess.run([attack, "with_key", *read], check=True, capture_output=True).stdout == b"ok\n"
+
+
+@pytest.mark.row(40)
+@pytest.mark.parametrize(
+    ("caller", "outside"),
+    [
+        (["nice", "-n", "-7"], "-7 0 none: prio 0"),
+        (["chrt", "--fifo", "1"], "0 1 none: prio 0"),
+        (["ionice", "-c", "1", "-n", "0"], "0 0 realtime: prio 0"),
+    ],
+    ids=["nice", "real-time", "disk"],
+)
+def test_priority_of_the_caller(cell: Cell, caller: list[str], outside: str) -> None:
+    """A caller that comes before others hands that on to no jail; to a program of the host that it starts it does."""
+    script = "set -- $(cat /proc/self/stat); echo ${19} ${41} $(busybox ionice)"
+    command = [*caller, layout.COMMAND, "exec", cell.name, "--", "sh", "-c", script]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip() == "0 0 none: prio 0"
+    control = subprocess.run([*caller, "busybox", "sh", "-c", script], check=True, capture_output=True, text=True)
+    assert control.stdout.strip() == outside
+
+
+@pytest.mark.row(40)
+def test_limits_of_the_caller(cell: Cell) -> None:
+    """A caller that may schedule itself before all others, or lock all memory, hands that on to no jail."""
+    caller = ["prlimit", "--rtprio=50", "--nice=40", "--memlock=unlimited"]
+    attack = cell.programs.attack
+    may = subprocess.run([*caller, "true"], check=False, capture_output=True, text=True)
+    if may.returncode:
+        pytest.skip(f"we may not raise limits here: {may.stderr.strip()}")
+    for word in (["scheduler", "1"], ["priority"]):
+        command = [*caller, layout.COMMAND, "exec", cell.name, "--", attack, *word]
+        assert subprocess.run(command, check=True, capture_output=True).stdout == b"EPERM\n"
+        control = subprocess.run(
+            [*caller, "setpriv", "--reuid", "65534", "--clear-groups", attack, *word], check=True, capture_output=True
+        )
+        assert control.stdout == b"ok\n"
+
+
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 
 

@@ -121,6 +121,26 @@ def test_memory(cell: Cell, during: None) -> None:
 
 
 @pytest.mark.row(48)
+def test_memory_of_sockets(cell: Cell, during: None) -> None:
+    """What is sent and not read counts as memory of the jail's; without ``memory_max`` there is no such bound."""
+
+    def held(limit: str) -> int:
+        with _limits(cell, memory_max=limit):
+            before = _socket_bytes()
+            with cell.taking("connections", 25):
+                return _socket_bytes() - before
+
+    assert held("64M") <= 80 * _MEBIBYTE
+    assert held("unlimited") > 160 * _MEBIBYTE
+
+
+def _socket_bytes() -> int:
+    """What TCP holds on the whole machine."""
+    lines = Path("/proc/net/sockstat").read_text(encoding="ascii").splitlines()
+    return int(next(line for line in lines if line.startswith("TCP:")).split()[-1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.row(48)
 @not_stopped("memory of a jail without memory_max", "no limit by default")
 def test_memory_by_default(cell: Cell) -> None:
     """A jail of which nobody said anything is bounded."""

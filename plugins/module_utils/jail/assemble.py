@@ -103,7 +103,7 @@ def furnish(root: int, tree: Tree) -> None:
     _mount(root, "/sys", mounts.create("sysfs", {}, NOSUID | NODEV | NOEXEC | RDONLY))
     run = _mount(root, "/run", mounts.create("tmpfs", {"mode": "0755", **policy.RUN_LIMITS}, NOSUID | NODEV))
     os.mkdir("lock", dir_fd=run)  # Debian's programs expect it
-    os.chmod("lock", 0o1777, dir_fd=run)
+    paths.set_mode(run, "lock", 0o1777)
     if tree.tools is not None:
         mounts.attach(tree.tools, paths.make_directory(run, os.path.basename(toolbox.PLACE), 0o755))
 

@@ -88,8 +88,11 @@ def execute(argv: Sequence[str], environment: dict[str, str]) -> OSError:
     return error
 
 
-def reset_oom_score() -> None:
-    """Undo a protection from the OOM killer that we were started with (sshd's children have it), as far as we may."""
+def forget_caller() -> None:
+    """Let go of what a caller hands on that is neither file nor privilege: keys, priority, a protection from the OOM
+    killer (sshd's children have it)."""
+    process.forget_keys()
+    process.be_ordinary()
     # Where we may not change it, the score is the host administrator's wish.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "r+b", 0) as file:
         if int(file.read()) < 0:

@@ -190,7 +190,7 @@ def _descend(
         if running.isolation.time_offset:
             flags |= namespaces.CLONE_NEWTIME
         process.hide_memory()
-        confinement.reset_oom_score()
+        confinement.forget_caller()
         running.group.join()
         process.close_all_but([0, 1, 2, target, theirs.fileno()])
         process.forbid_imports()

@@ -241,7 +241,7 @@ def _leave_host(plan: Plan, prepared: Confinement, theirs: Channel, ours: Channe
     """The first child: out of the namespaces, fork pid 1, end."""
     ours.close()
     with _reported(theirs):
-        confinement.reset_oom_score()
+        confinement.forget_caller()
         clocks = [namespaces.open_clocks()] if plan.isolation.time_offset else []
         if plan.first_id is not None:
             # What the kernel counts for each user (inotify instances, message queues, pending signals: ucounts) it
@@ -295,7 +295,7 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
         namespaces.set_hostname(plan.hostname)
         problems = _prepare_tree(plan.preparation, root, theirs)
         if plan.streams.input is None:
-            os.dup2(os.open("null", os.O_RDWR, dir_fd=tree.devices), 0)
+            os.dup2(os.open("null", os.O_RDWR | os.O_NOFOLLOW, dir_fd=tree.devices), 0)
         mounts.pivot_into(root)
         theirs.send({"problems": problems})
         try:

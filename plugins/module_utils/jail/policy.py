@@ -23,6 +23,11 @@ RLIMITS = {
     # A limit of 1 also stops a core_pattern pipe, which runs on the host and ignores 0 (fs/coredump.c).
     "core": (1, 1),
     "nofile": (1024, 524288),
+    # What the caller may do with these is nothing for a jail: they stand above capabilities (getrlimit(2)).
+    "nice": (0, 0),
+    "rtprio": (0, 0),
+    "memlock": (8 << 20, 8 << 20),
+    "msgqueue": (819200, 819200),
 }
 """(soft, hard)."""
 

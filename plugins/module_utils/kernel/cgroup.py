@@ -31,12 +31,14 @@ _V1_UNLIMITED = 1 << 60  # memory.limit_in_bytes shows "no limit" as the largest
 
 
 class _File(NamedTuple):
-    """Where one figure stands: its controller, its file, and how text and number become each other."""
+    """Where one figure stands: its controller, its file, and how text and number become each other; and where else a
+    limit has to be written, if it is there."""
 
     controller: str
     name: str
     parse: Callable[[str], int | None]
     format: Callable[[int | None], str]
+    besides: str | None = None
 
 
 def _number_or_max(text: str) -> int | None:
@@ -85,7 +87,8 @@ _V2 = {
     "cpu_used": _File("cpu", "cpu.stat", _usage_usec, str),
 }
 _V1 = {
-    "memory_max": _File("memory", "memory.limit_in_bytes", _v1_bytes, _minus_one),
+    # What sockets hold has a counter of its own (admin-guide/cgroup-v1/memory, 2.7): TCP alone would take all memory.
+    "memory_max": _File("memory", "memory.limit_in_bytes", _v1_bytes, _minus_one, "memory.kmem.tcp.limit_in_bytes"),
     "cpu_quota": _File("cpu", "cpu.cfs_quota_us", _v1_quota, _minus_one),
     "pids_max": _File("pids", "pids.max", _number_or_max, _or_max),
     "memory_used": _File("memory", "memory.usage_in_bytes", int, str),
@@ -157,6 +160,9 @@ class Group(abc.ABC):
         """Write a limit; it holds at once."""
         path, file = self._place(limit)
         _write(path, file.format(value))
+        if file.besides is not None:
+            with contextlib.suppress(FileNotFoundError):
+                _write(os.path.join(os.path.dirname(path), file.besides), file.format(value))
 
     def exists(self) -> bool:
         """Whether any part of the group is there."""

@@ -184,6 +184,16 @@ def exchange(parent: int, one: str, other: str) -> None:
     syscall("renameat2", parent, os.fsencode(one), parent, os.fsencode(other), _RENAME_EXCHANGE, target=other)
 
 
+def set_mode(parent: int, name: str, mode: int) -> None:
+    """Give the directory ``name`` in ``parent`` a mode.
+
+    :raises OSError: ``ELOOP`` or ``ENOTDIR`` when something else is there by now.
+    """
+    flags, resolve = os.O_RDONLY | os.O_DIRECTORY, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH
+    with opened(openat2(parent, name, flags, resolve)) as directory:
+        os.fchmod(directory, mode)
+
+
 def remove_tree(parent: int, name: str) -> None:
     """Remove ``name`` and all below it, subvolumes of btrfs included. No link is followed and no mount is entered:
     ``EXDEV`` or ``EBUSY`` ends it.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import os
 import signal
@@ -17,6 +18,8 @@ from .syscalls import check, libc, prctl, syscall
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
+_KEYCTL_JOIN_SESSION_KEYRING = 1
+_IOPRIO_WHO_PROCESS = 1
 _PR_SET_SECUREBITS = 28
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
@@ -99,6 +102,24 @@ def act_as(user: int) -> None:
     """
     prctl(_PR_SET_SECUREBITS, _NO_SETUID_FIXUP)
     os.setresuid(-1, user, -1)
+
+
+def forget_keys() -> None:
+    """Have a session keyring of our own, empty, in place of that of our caller (session-keyring(7))."""
+    try:
+        syscall("keyctl", _KEYCTL_JOIN_SESSION_KEYRING, None)
+    except OSError as error:
+        if error.errno != errno.ENOSYS:  # a kernel without keys
+            raise
+
+
+def be_ordinary() -> None:
+    """Have the default scheduling policy, and no better priority than the default, on the CPU and on disks."""
+    if os.sched_getscheduler(0) not in (os.SCHED_OTHER, os.SCHED_BATCH, os.SCHED_IDLE):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    if os.getpriority(os.PRIO_PROCESS, 0) < 0:
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+    syscall("ioprio_set", _IOPRIO_WHO_PROCESS, 0, 0)
 
 
 def hide_memory() -> None:

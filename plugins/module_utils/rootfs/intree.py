@@ -69,7 +69,7 @@ def make_directory(root: int, path: str, mode: int = 0o755) -> None:
     parent = paths.open_plain(root, folder or "/", os.O_PATH | os.O_DIRECTORY)
     with paths.opened(parent), contextlib.suppress(FileExistsError):
         os.mkdir(name, dir_fd=parent)
-        os.chmod(name, mode, dir_fd=parent)
+        paths.set_mode(parent, name, mode)
 
 
 def copy_in(root: int, source: int, path: str) -> None:

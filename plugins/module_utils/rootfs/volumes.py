@@ -23,7 +23,7 @@ def make(parent: int, name: str, mode: int) -> None:
         btrfs.create(parent, name)
     else:
         os.mkdir(name, 0o700, dir_fd=parent)
-    os.chmod(name, mode, dir_fd=parent)
+    paths.set_mode(parent, name, mode)
 
 
 def remove(parent: int, name: str, heir: str) -> None:

@@ -64,6 +64,25 @@ static long call_request_key(char **word)
     return passed_if(syscall(SYS_request_key, "user", "breakout-none", NULL, 0), ENOKEY);
 }
 
+/* Be a caller with a key in its session keyring, and run the program word[0] with all words. */
+static long with_key(char **word)
+{
+    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 ||
+        syscall(SYS_add_key, "user", "breakout-callers", "secret", 6, KEY_SPEC_SESSION_KEYRING) < 0)
+        return -1;
+    return execv(word[0], word);
+}
+
+/* Read that key. */
+static long read_key(char **word)
+{
+    char text[16];
+    long key = syscall(SYS_request_key, "user", "breakout-callers", NULL, 0);
+
+    (void)word;
+    return key < 0 ? key : syscall(SYS_keyctl, KEYCTL_READ, key, text, sizeof text);
+}
+
 static long call_init_module(char **word)
 {
     (void)word;
@@ -154,6 +173,8 @@ const struct attack calls[] = {
     {"add_key", call_add_key},
     {"keyctl", call_keyctl},
     {"request_key", call_request_key},
+    {"with_key", with_key},
+    {"read_key", read_key},
     {"init_module", call_init_module},
     {"finit_module", call_finit_module},
     {"delete_module", call_delete_module},

@@ -146,6 +146,35 @@ static long take_aio(long number, char **word)
     return syscall(SYS_io_setup, atoi(word[0]), &context);
 }
 
+/* A connection over the loopback, full of what nobody reads. */
+static long take_connection(long number, char **word)
+{
+    static char block[1 << 20];
+    static int listening;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int big = 8 << 20, left = 100;
+
+    (void)word;
+    if (!number) {
+        listening = socket(AF_INET, SOCK_STREAM, 0);
+        if (bind(listening, (void *)&address, size) < 0 || listen(listening, 128) < 0)
+            return -1;
+    }
+    getsockname(listening, (void *)&address, &size);
+    int end = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(end, SOL_SOCKET, SO_SNDBUF, &big, sizeof big);
+    if (connect(end, (void *)&address, size) < 0)
+        return -1;
+    int other = accept(listening, NULL, NULL);
+    setsockopt(other, SOL_SOCKET, SO_RCVBUF, &big, sizeof big);
+    while (left) {
+        if (send(end, block, sizeof block, MSG_DONTWAIT) < 0)
+            left--, usleep(500);
+    }
+    return 0;
+}
+
 /* A flow of its own through the router, to the address word[0]. */
 static long take_flow(long number, char **word)
 {
@@ -184,7 +213,7 @@ static const struct kind {
     {"inodes", take_inode},        {"inotify", take_inotify},     {"timers", take_timer},
     {"queues", take_queue},        {"locked", take_locked},       {"keys", take_key},
     {"terminals", take_terminal},  {"descriptors", take_descriptor}, {"segments", take_segment},
-    {"aio", take_aio},             {"flows", take_flow},          {"neighbours", take_neighbour},
+    {"aio", take_aio},             {"connections", take_connection}, {"flows", take_flow},          {"neighbours", take_neighbour},
 };
 
 static void want_descriptors(void)

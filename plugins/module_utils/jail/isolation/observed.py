@@ -95,4 +95,4 @@ def _none_of(name: str, open_ones: Sequence[str], settled: Sequence[str]) -> Fac
 
 
 def _root(running: Running) -> int:
-    return os.open(f"/proc/{running.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return running.open_part("root", os.O_PATH | os.O_DIRECTORY)
