@@ -14,6 +14,7 @@ from ansible_collections.cellblock.jails.tests.unit import hostside
 _CODE = Path(__file__).parents[2] / "plugins" / "module_utils"
 
 _ROOT_ITSELF = "the root of a tree, which lies in a directory of ours: no name that the tree decides is looked up"
+_DESCRIPTOR = "a descriptor, no path"
 _NEW = "made in a directory of ours that is empty, and that no jail has seen"
 
 _ARGUED = {
@@ -23,7 +24,8 @@ _ARGUED = {
     ("rootfs/backing/overlay.py", "make_upper", "os.chown(upper, like.st_uid, like.st_gid)"): _NEW,
     ("rootfs/backing/overlay.py", "make_upper", "os.chmod(upper, like.st_mode & 4095)"): _NEW,
     ("rootfs/methods/archive.py", "_move_up", "os.listdir(place.tree)"): _ROOT_ITSELF,
-    ("rootfs/storage.py", "layers", "os.path.isdir(stored.lower)"): _ROOT_ITSELF,
+    ("rootfs/records.py", "mark_moved", "os.setxattr(upper, _MOVED, f'{old} {new}'.encode())"): _DESCRIPTOR,
+    ("rootfs/storage.py", "Storage.layers", "os.path.isdir(self.lower)"): _ROOT_ITSELF,
 }
 """What is as it has to be, by file, function and call."""
 

@@ -73,5 +73,5 @@ def enter(inner: Inner) -> None:
     namespaces.setns(inner.userns, namespaces.CLONE_NEWUSER)
     namespaces.unshare(namespaces.CLONE_NEWNS)
     path = "user/max_user_namespaces"
-    with paths.opened(os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=inner.parameters)) as file:
+    with paths.opened(paths.open_plain(inner.parameters, path, os.O_WRONLY)) as file:
         os.write(file, str(policy.USER_NAMESPACES_MAX).encode())

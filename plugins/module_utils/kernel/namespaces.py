@@ -56,6 +56,11 @@ def open_namespace(pid: int, kind: str) -> int:
     return os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
 
 
+def open_root(pid: int) -> int:
+    """A descriptor of a process's root directory, as the process sees it (proc_pid_root(5))."""
+    return os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
 @contextlib.contextmanager
 def inside(namespace: int, kind: str) -> Iterator[None]:
     """Be in a namespace of one kind (``net`` or ``uts``), of which this is a descriptor, for a ``with`` block; sockets

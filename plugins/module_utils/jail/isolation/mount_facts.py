@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from ...kernel import mounts, paths
+from ...kernel import mounts, namespaces, paths
 from ...kernel.mounts import Mounted
 from .. import policy
 from ..live import Running
@@ -36,6 +36,7 @@ _BASE: Mapping[str, _Expected] = {
     "/sys": _Expected("sysfs", frozenset({"ro", "nosuid", "nodev", "noexec"})),
     "/run": _Expected("tmpfs", frozenset({"nosuid", "nodev"})),
 }
+_NOT_LOOKED_INTO = ("/dev/pts", "/dev/shm")
 _SHOWN = ("ro", "rw", "nosuid", "nodev", "noexec")
 
 
@@ -86,22 +87,24 @@ def _expected(running: Running) -> dict[str, _Expected]:
 
 def nodes(running: Running) -> Iterator[Fact]:
     """The device nodes in its /dev, terminals aside. One that its root has removed is none too many."""
-    with paths.opened(os.open(f"/proc/{running.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as root:
-        found = sorted(_nodes(root, "/dev"))
+    with paths.opened(namespaces.open_root(running.pid)) as root:
+        found = sorted(_nodes(root))
     standard = {f"c {major}:{minor}" for major, minor in policy.DEVICES.values()}
     given = {f"{node.kind} {node.major}:{node.minor}" for node in running.isolation.devices}
     expected = sorted(standard | given)
     yield Fact("device_nodes", found, expected, set(found) <= set(expected))
 
 
-def _nodes(root: int, path: str) -> Iterator[str]:
+def _nodes(root: int) -> Iterator[str]:
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-    with paths.opened(paths.open_plain(root, path, flags)) as directory, os.scandir(directory) as entries:
-        names = [entry.name for entry in entries if f"{path}/{entry.name}" not in ("/dev/pts", "/dev/shm")]
-        for name in names:
-            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-            kind = {stat.S_IFCHR: "c", stat.S_IFBLK: "b"}.get(stat.S_IFMT(status.st_mode))
-            if kind:
-                yield f"{kind} {os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
-            elif stat.S_ISDIR(status.st_mode):
-                yield from _nodes(root, f"{path}/{name}")
+    waiting = ["/dev"]
+    while waiting:
+        path = waiting.pop()
+        with paths.opened(paths.open_plain(root, path, flags)) as directory, os.scandir(directory) as entries:
+            for name in [entry.name for entry in entries]:
+                status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+                kind = {stat.S_IFCHR: "c", stat.S_IFBLK: "b"}.get(stat.S_IFMT(status.st_mode))
+                if kind:
+                    yield f"{kind} {os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+                elif stat.S_ISDIR(status.st_mode) and f"{path}/{name}" not in _NOT_LOOKED_INTO:
+                    waiting.append(f"{path}/{name}")
