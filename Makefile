@@ -32,7 +32,7 @@ TEST_PACKAGES := \
 
 # The targets below change one host and share one virtual environment: never two at a time.
 .NOTPARALLEL:
-.PHONY: help host-packages test-packages venv lint sanity unit integration breakout test demo demo-clean bench bench-rootfs clean
+.PHONY: help host-packages test-packages venv lint sanity unit integration breakout test demo demo-clean bench bench-rootfs bench-dedupe clean
 
 help: ## this list (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -85,6 +85,9 @@ bench: venv ## measure how long jails take to start (root)
 
 bench-rootfs: test-packages venv ## measure what the clones of a template cost, and what they share (root)
 	$(BIN)/python benchmarks/rootfs.py
+
+bench-dedupe: test-packages venv ## measure what upgraded jails give back when they share again (root)
+	$(BIN)/python benchmarks/dedupe.py
 
 clean: ## remove what the targets above made in this directory
 	rm -rf $(VENV) .ansible .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output cellblock-jails-*.tar.gz

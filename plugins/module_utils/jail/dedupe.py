@@ -19,7 +19,7 @@ from ..rootfs import dedupe, keep, owned, rebase, storage, templates
 from ..rootfs.dedupe import CannotShareError, Pool
 from ..rootfs.lowers import Lowers
 from ..rootfs.storage import Storage
-from . import live, names, stop, store
+from . import adopt, live, names, stop, store
 
 
 class Outcome(NamedTuple):
@@ -111,7 +111,7 @@ class _Run:
             return _untouched(stored, "it runs, and an overlay cannot be moved onto another template meanwhile")
         if not self._check:
             stop.clear(name)
-            storage.settle(name)
+            adopt.settle(name)
         before = owned.bytes_of(upper)
         target, found, why = self._destination(name, stored.template, group)
         if not self._check and (target != stored.template or found.tally.dropped):
