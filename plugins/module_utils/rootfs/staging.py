@@ -25,6 +25,9 @@ from . import space, volumes
 
 _NEW, _OLD = ".new-", ".old-"
 
+Maker = Callable[[int, str], None]
+"""``make(parent, name)`` makes an empty directory in the one that ``parent`` is a descriptor of."""
+
 
 def locked(lock: str, name: str) -> AbstractContextManager[None]:
     """Hold the lock of a name for a ``with`` block: nobody else makes, removes or sweeps it.
@@ -38,15 +41,16 @@ def locked(lock: str, name: str) -> AbstractContextManager[None]:
 
 
 @contextlib.contextmanager
-def made_whole(parent: str, name: str, purpose: str) -> Iterator[str]:
-    """A new empty directory (0700, a volume) to fill in a ``with`` block, whose end gives it its real name.
+def made_whole(parent: str, name: str, purpose: str, make: Maker = volumes.make_plain) -> Iterator[str]:
+    """A new empty directory (0700) to fill in a ``with`` block, whose end gives it its real name.
 
     A block that fails leaves nothing. The caller has the lock.
 
     :param purpose: how an error begins: "template x cannot be built".
+    :param make: makes the directory, :func:`volumes.make` where it has to be a volume.
     :raises JailError: for every :class:`OSError` of the block, naming the file system where one was full.
     """
-    with _half_made(parent, name, purpose, lambda folder, entry: volumes.make(folder, entry, 0o700)) as made:
+    with _half_made(parent, name, purpose, make) as made:
         folder, temporary = made
         yield os.path.join(parent, temporary)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -81,7 +85,7 @@ def is_half_done(parent: str, name: str) -> bool:
 
 
 @contextlib.contextmanager
-def _half_made(parent: str, name: str, purpose: str, make: Callable[[int, str], None]) -> Iterator[tuple[int, str]]:
+def _half_made(parent: str, name: str, purpose: str, make: Maker) -> Iterator[tuple[int, str]]:
     """A new directory under the name for half made ones: a descriptor of its parent, and that name."""
     with _blamed(purpose), _opened(parent) as folder:
         temporary = _NEW + name

@@ -67,10 +67,12 @@ def create(name: str, kind: str, template: str, wanted: Bounds = NO_BOUNDS) -> N
             raise JailError(f"there is storage in {layout.storage(name)} already")
         if not templates.exists(template):
             raise templates.GoneError(f"template {template} is not there")
-        with staging.made_whole(layout.STORAGE, name, f"storage of kind {kind} cannot be made") as folder:
+        store, purpose = STORES[kind], f"storage of kind {kind} cannot be made"
+        with staging.made_whole(layout.STORAGE, name, purpose, store.make_folder) as folder:
             bounds.prepare(folder)
-            STORES[kind].make(folder, templates.tree(template), name, wanted)
+            # Before the rest: a snapshot that is made after it puts it on disk.
             records.write(folder, records.Record(kind, template))
+            store.make(folder, templates.tree(template), name, wanted)
 
 
 def describe(name: str) -> Storage | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 
-from .. import bounds, buildlog, hosttools, layers, staging
+from .. import bounds, buildlog, hosttools, layers, staging, volumes
 from ..bounds import Bounds
 from ..layers import Layers
 from .store import BackingStore
@@ -34,4 +34,5 @@ def _layers(folder: str, _tree: str) -> AbstractContextManager[Layers]:
     return layers.of_directories(root(folder), None)
 
 
-STORE = BackingStore(_make, _layers, root, needs_template=False, keeper=bounds.keeper(lambda folder: folder))
+_KEEPER = bounds.keeper(lambda folder: folder)
+STORE = BackingStore(volumes.make, _make, _layers, root, needs_template=False, keeper=_KEEPER)

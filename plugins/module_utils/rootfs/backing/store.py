@@ -11,12 +11,14 @@ from typing import Callable, NamedTuple
 
 from ..bounds import Bounds, Keeper
 from ..layers import Layers
+from ..staging import Maker
 
 
 class BackingStore(NamedTuple):
     """One kind. ``folder`` is always the jail's directory of storage, ``tree`` that of its template's tree.
 
-    :param make: ``make(folder, tree, name, wanted)`` fills the new empty folder; ``name`` is the jail's, for the build
+    :param make_folder: makes the folder: a volume, where what the jail writes lies in it.
+    :param make: ``make(folder, tree, name, wanted)`` fills the new folder; ``name`` is the jail's, for the build
         log; the limits ``wanted`` hold afterwards.
     :param layers: ``layers(folder, tree)`` are the mounts for a start, for a ``with`` block.
     :param writable: ``writable(folder)`` is the directory whose files are the jail's own; ``None`` where that lies in a
@@ -25,6 +27,7 @@ class BackingStore(NamedTuple):
     :param keeper: how its size is limited.
     """
 
+    make_folder: Maker
     make: Callable[[str, str, str, Bounds], None]
     layers: Callable[[str, str], AbstractContextManager[Layers]]
     writable: Callable[[str], str | None]
