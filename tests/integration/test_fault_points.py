@@ -116,7 +116,7 @@ def test_every_step_of_resizing_an_image(name: str) -> None:
         assert hosttools.output_of(["/sbin/e2fsck", "-f", "-n", path])[0] == 0
         converged(name, size="20M")
         assert images.superblock(path).size == 20 << 20
-        assert sorted(os.listdir(layout.storage(name))) == ["image", "image.json", "storage.json"]
+        assert sorted(os.listdir(layout.storage(name))) == ["image", "storage.json"]
         converged(name, size="24M")
 
     faults.survives_every_kill(lambda: converged(name, size="20M"), finish)

@@ -93,11 +93,11 @@ def test_a_jail_lives_on_it(lib_on: LibOn, name: str, filesystem: str, kind: str
     make(name, kind)
     assert not module("jail_rootfs", name=name, storage=kind, **SKELETON)["changed"]
     shell(name, "echo of root > /root/file; echo of user > /tmp/file; chown 1000:1001 /tmp/file; chmod 600 /tmp/file")
-    shell(name, "mkdir -p /srv/deep/er; ln -s /nowhere /srv/link; rm /etc/hosts; touch /usr/bin/new")
+    shell(name, "mkdir -p /srv/deep/er; ln -s /nowhere /srv/link; rm /etc/nsswitch.conf; touch /usr/bin/new")
     module("jail_state", name=[name], state="restarted")
     assert inside(name, "cat", "/root/file", "/tmp/file") == "of root\nof user\n"
     assert (
-        shell(name, "ls /etc/hosts 2>/dev/null || readlink /srv/link; stat -c %u:%g /tmp/file")
+        shell(name, "ls /etc/nsswitch.conf 2>/dev/null || readlink /srv/link; stat -c %u:%g /tmp/file")
         == "/nowhere\n1000:1001\n"
     )
     first = live.expect(name).first_id
@@ -201,7 +201,8 @@ def test_an_image_is_attached_once(lib_on: LibOn, tmp_path: Path) -> None:
     """However many ask for it: two file systems in one file would destroy each other. (The kernel itself does attach a
     file twice.)"""
     path = str(tmp_path / "image")
-    images.make(path, 64 << 20, None)
+    (tmp_path / "content").mkdir()
+    images.make(path, 64 << 20, None, str(tmp_path / "content"))
     twice = [
         subprocess.run(["losetup", "-f", "--show", path], check=True, capture_output=True, text=True) for _ in "ab"
     ]
@@ -323,12 +324,12 @@ def test_a_host_without_the_programs_says_which(lib_on: LibOn, name: str, monkey
 
 
 def test_directories_of_ours_are_subvolumes_on_btrfs(lib_on: LibOn, name: str) -> None:
-    """Templates and storage: so jails can be snapshots, and their size can be limited later."""
+    """The trees of templates and what jails write: so jails can be snapshots, and their size can be limited later."""
     lib_on("btrfs")
     module("jail_rootfs", name=name, **SKELETON)
     stored = storage.describe(name)
     assert stored is not None
-    for path in (stored.folder, layout.template(stored.template), templates.tree(stored.template)):
+    for path in (stored.folder, templates.tree(stored.template)):
         with paths.opened(os.open(path, os.O_RDONLY)) as directory:
             assert btrfs.is_subvolume(directory), path
 

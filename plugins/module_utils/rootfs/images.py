@@ -46,10 +46,11 @@ _PROBE_BYTES = 8 << 20
 _QUOTED = 300
 
 
-def make(path: str, size: int, inodes: int | None) -> None:
-    """Make a sparse file with an empty file system in it.
+def make(path: str, size: int, inodes: int | None, content: str) -> None:
+    """Make a sparse file with a file system in it.
 
     :param inodes: how many there shall be at least; ``None`` for one in 16 KiB.
+    :param content: a directory of ours, whose files are copied to its root.
     :raises JailError: when it would be too small, or cannot be made.
     """
     if size < SMALLEST:
@@ -61,7 +62,7 @@ def make(path: str, size: int, inodes: int | None) -> None:
         if btrfs.holds(file):
             inodeflags.write_in_place(file)
         os.ftruncate(file, size)
-        _format(path, ["-N", str(inodes)] if inodes else [])
+        _format(path, ["-d", content, *(["-N", str(inodes)] if inodes else [])])
         os.fsync(file)
 
 

@@ -15,6 +15,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from typing import Callable
 
 from .. import files
 from ..errors import JailError
@@ -23,6 +24,9 @@ from ..kernel.syscalls import check, libc
 from . import space, volumes
 
 _NEW, _OLD = ".new-", ".old-"
+
+Maker = Callable[[int, str], None]
+"""``make(parent, name)`` makes an empty directory in the one that ``parent`` is a descriptor of."""
 
 
 def locked(lock: str, name: str) -> AbstractContextManager[None]:
@@ -37,25 +41,26 @@ def locked(lock: str, name: str) -> AbstractContextManager[None]:
 
 
 @contextlib.contextmanager
-def made_whole(parent: str, name: str, purpose: str) -> Iterator[str]:
-    """A new empty directory (0700, a volume) to fill in a ``with`` block, whose end gives it its real name.
+def made_whole(parent: str, name: str, purpose: str, make: Maker = volumes.make_plain) -> Iterator[str]:
+    """A new empty directory (0700) to fill in a ``with`` block, whose end gives it its real name.
 
     A block that fails leaves nothing. The caller has the lock.
 
     :param purpose: how an error begins: "template x cannot be built".
+    :param make: makes the directory, :func:`volumes.make` where it has to be a volume.
     :raises JailError: for every :class:`OSError` of the block, naming the file system where one was full.
     """
-    with _half_made(parent, name, purpose) as (folder, temporary):
+    with _half_made(parent, name, purpose, make) as (folder, temporary):
         yield os.path.join(parent, temporary)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         os.fsync(folder)
 
 
 @contextlib.contextmanager
-def replaced_whole(parent: str, name: str, purpose: str) -> Iterator[str]:
+def replaced_whole(parent: str, name: str, purpose: str, make: Maker) -> Iterator[str]:
     """Like :func:`made_whole`, for a directory that is there: the end of the block puts the new one in its place and
     removes the old one. Whoever looks finds the one or the other; the new one is on disk by then."""
-    with _half_made(parent, name, purpose) as (folder, temporary):
+    with _half_made(parent, name, purpose, make) as (folder, temporary):
         yield os.path.join(parent, temporary)
         sync_filesystem(os.path.join(parent, temporary))
         paths.exchange(folder, temporary, name)
@@ -77,12 +82,12 @@ def is_half_done(parent: str, name: str) -> bool:
 
 
 @contextlib.contextmanager
-def _half_made(parent: str, name: str, purpose: str) -> Iterator[tuple[int, str]]:
+def _half_made(parent: str, name: str, purpose: str, make: Maker) -> Iterator[tuple[int, str]]:
     """A new empty directory under the name for half made ones: a descriptor of its parent, and that name."""
     with blamed(purpose), _opened(parent) as folder:
         temporary = _NEW + name
         volumes.remove(folder, temporary, name)
-        volumes.make(folder, temporary, 0o700)
+        make(folder, temporary)
         try:
             with blamed(purpose):  # here, while the disk is still full
                 yield folder, temporary

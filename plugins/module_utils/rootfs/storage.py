@@ -89,10 +89,12 @@ def create(name: str, kind: str, template: str, wanted: Bounds = NO_BOUNDS) -> N
             raise JailError(f"there is storage in {layout.storage(name)} already")
         if not templates.exists(template):
             raise templates.GoneError(f"template {template} is not there")
-        with staging.made_whole(layout.STORAGE, name, f"storage of kind {kind} cannot be made") as folder:
+        store, purpose = STORES[kind], f"storage of kind {kind} cannot be made"
+        with staging.made_whole(layout.STORAGE, name, purpose, store.make_folder) as folder:
             bounds.prepare(folder)
-            STORES[kind].make(folder, templates.tree(template), name, wanted)
+            # Before the rest: a snapshot that is made after it puts it on disk.
             records.write(folder, records.Record(kind, template))
+            store.make(folder, templates.tree(template), name, wanted)
 
 
 @contextlib.contextmanager
@@ -105,7 +107,7 @@ def copied(name: str, source: Storage) -> Iterator[Storage]:
     with locked(name):
         if os.path.isdir(layout.storage(name)):
             raise JailError(f"there is storage in {layout.storage(name)} already")
-        with staging.made_whole(layout.STORAGE, name, _copying(source)) as folder:
+        with staging.made_whole(layout.STORAGE, name, _copying(source), source.store.make_folder) as folder:
             bounds.prepare(folder)
             yield fill(source, folder, name)
 
@@ -114,7 +116,8 @@ def copied(name: str, source: Storage) -> Iterator[Storage]:
 def replaced(name: str, source: Storage) -> Iterator[Storage]:
     """Like :func:`copied`, for a jail that has storage: at the end of the block it has the copy, and what it had is
     removed. There is no moment at which it has neither."""
-    with locked(name), staging.replaced_whole(layout.STORAGE, name, _copying(source)) as folder:
+    make = source.store.make_folder
+    with locked(name), staging.replaced_whole(layout.STORAGE, name, _copying(source), make) as folder:
         bounds.prepare(folder)
         yield fill(source, folder, name)
 
@@ -133,10 +136,11 @@ def filled(name: str, kind: str, template: str) -> Iterator[Storage]:
     with locked(name):
         if os.path.isdir(layout.storage(name)):
             raise JailError(f"there is storage in {layout.storage(name)} already")
-        with staging.made_whole(layout.STORAGE, name, f"storage of kind {kind} cannot be filled") as folder:
+        store, purpose = STORES[kind], f"storage of kind {kind} cannot be filled"
+        with staging.made_whole(layout.STORAGE, name, purpose, store.make_folder) as folder:
             bounds.prepare(folder)
             with _nothing(folder) as tree:
-                STORES[kind].make(folder, tree, name, NO_BOUNDS)
+                store.make(folder, tree, name, NO_BOUNDS)
             records.write(folder, records.Record(kind, template))
             yield Storage(kind, template, folder)
             staging.sync_filesystem(folder)

@@ -147,7 +147,7 @@ def _build(key: str, recipe: recipes.Recipe, confine: Confine) -> None:
         with staging.made_whole(layout.TEMPLATES, key, f"template {key} cannot be built") as folder:
             root = os.path.join(folder, "root")
             with paths.opened(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as parent:
-                volumes.make(parent, "root", 0o755)  # on btrfs jails can be snapshots of it
+                volumes.make(parent, "root", 0o755)
             _BUILDERS[recipe["method"]](recipe, root, confine, log)
             size = space.bytes_below(root)
             built = datetime.now(timezone.utc).isoformat(timespec="seconds")

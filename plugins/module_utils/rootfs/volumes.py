@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, cellblock.jails contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Directories of ours as volumes: where the file system has subvolumes, each is one, so that its size can be limited
-and all of it is removed in one go."""
+"""Volumes: directories of ours that are subvolumes where the file system has such, so that their size can be limited,
+they can be cloned, and all of one is removed in one go."""
 
 from __future__ import annotations
 
@@ -14,15 +14,21 @@ from . import projects
 _PLAIN = paths.RESOLVE_NO_SYMLINKS | paths.RESOLVE_NO_XDEV | paths.RESOLVE_BENEATH
 
 
-def make(parent: int, name: str, mode: int) -> None:
-    """Make an empty directory with exactly this mode.
+def make(parent: int, name: str, mode: int = 0o700) -> None:
+    """Make an empty volume with exactly this mode.
 
     :param parent: a descriptor of its parent, opened for reading.
     """
     if btrfs.holds(parent):
         btrfs.create(parent, name)
+        paths.set_mode(parent, name, mode)
     else:
-        os.mkdir(name, 0o700, dir_fd=parent)
+        make_plain(parent, name, mode)
+
+
+def make_plain(parent: int, name: str, mode: int = 0o700) -> None:
+    """Make an empty directory with exactly this mode, where nothing has to be counted or cloned."""
+    os.mkdir(name, 0o700, dir_fd=parent)
     paths.set_mode(parent, name, mode)
 
 

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from ... import layout
 from ...errors import JailError
 from ...kernel import btrfs, mounts, paths
-from .. import bounds, layers
+from .. import bounds, layers, volumes
 from ..bounds import Bounds
 from ..layers import Layers
 from .store import BackingStore
@@ -48,4 +48,13 @@ def _layers(folder: str, _tree: str) -> AbstractContextManager[Layers]:
     return layers.of_directories(root(folder), None)
 
 
-STORE = BackingStore(_make, _copy, _layers, root, needs_template=False, atomic=True, keeper=bounds.keeper(root))
+STORE = BackingStore(
+    volumes.make_plain,
+    _make,
+    _copy,
+    _layers,
+    root,
+    needs_template=False,
+    atomic=True,
+    keeper=bounds.keeper(root),
+)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 
-from .. import bounds, layers, treecopy
+from .. import bounds, layers, treecopy, volumes
 from ..bounds import Bounds
 from ..layers import Layers
 from .store import BackingStore
@@ -32,6 +32,5 @@ def _layers(folder: str, _tree: str) -> AbstractContextManager[Layers]:
     return layers.of_directories(root(folder), None)
 
 
-STORE = BackingStore(
-    _make, _copy, _layers, root, needs_template=False, atomic=False, keeper=bounds.keeper(lambda folder: folder)
-)
+_KEEPER = bounds.keeper(lambda folder: folder)
+STORE = BackingStore(volumes.make, _make, _copy, _layers, root, needs_template=False, atomic=False, keeper=_KEEPER)

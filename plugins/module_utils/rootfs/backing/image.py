@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 
 from ... import files
 from ...errors import JailError
 from ...kernel import paths
-from .. import images, layers
+from .. import images, layers, volumes
 from ..bounds import Bounds, Keeper, refuse_less_than_used
 from ..layers import Layers
 from . import overlay
@@ -26,17 +27,17 @@ from .store import BackingStore
 DEFAULT_SIZE = 10 << 30
 """Bytes, where nobody said how large. The file is sparse: it takes what is written."""
 
-_IMAGE, _FACTS = "image", "image.json"
+_IMAGE, _FACTS, _CONTENT = "image", "image.json", "content"
 
 
 def _make(folder: str, tree: str, _name: str, wanted: Bounds) -> None:
-    path = image(folder)
-    images.make(path, wanted.size or DEFAULT_SIZE, wanted.inodes)
-    files.write_json(os.path.join(folder, _FACTS), {"inodes": wanted.inodes})
-    with images.mounted(path) as mount:
-        overlay.make_upper(f"/proc/self/fd/{mount}", tree)
-    with paths.opened(os.open(path, os.O_RDWR | os.O_CLOEXEC)) as file:
-        os.fsync(file)
+    if wanted.inodes is not None:
+        files.write_json(os.path.join(folder, _FACTS), {"inodes": wanted.inodes})
+    content = os.path.join(folder, _CONTENT)
+    os.mkdir(content, 0o700)
+    overlay.make_upper(content, tree)
+    images.make(image(folder), wanted.size or DEFAULT_SIZE, wanted.inodes, content)
+    shutil.rmtree(content)
 
 
 def _copy(source: str, folder: str, _name: str) -> None:
@@ -94,4 +95,6 @@ def _bind(folder: str, wanted: Bounds) -> None:
 
 
 _KEEPER = Keeper(_holding, _used, _check, _waits, _bind)
-STORE = BackingStore(_make, _copy, _layers, _writable, needs_template=True, atomic=False, keeper=_KEEPER)
+STORE = BackingStore(
+    volumes.make_plain, _make, _copy, _layers, _writable, needs_template=True, atomic=False, keeper=_KEEPER
+)

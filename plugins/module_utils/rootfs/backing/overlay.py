@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 
-from .. import bounds, layers, treecopy
+from .. import bounds, layers, treecopy, volumes
 from ..bounds import Bounds
 from ..layers import Layers
 from .store import BackingStore
@@ -49,6 +49,5 @@ def _writable(folder: str) -> str:
     return os.path.join(folder, "upper")
 
 
-STORE = BackingStore(
-    _make, _copy, _layers, _writable, needs_template=True, atomic=False, keeper=bounds.keeper(lambda folder: folder)
-)
+_KEEPER = bounds.keeper(lambda folder: folder)
+STORE = BackingStore(volumes.make, _make, _copy, _layers, _writable, needs_template=True, atomic=False, keeper=_KEEPER)

@@ -11,13 +11,15 @@ from typing import Callable, NamedTuple
 
 from ..bounds import Bounds, Keeper
 from ..layers import Layers
+from ..staging import Maker
 
 
 class BackingStore(NamedTuple):
     """One kind. ``folder`` is always a directory of storage, a jail's or a snapshot's, ``tree`` that of its template's
     tree.
 
-    :param make: ``make(folder, tree, name, wanted)`` fills the new empty folder; ``name`` is the jail's, for the build
+    :param make_folder: makes the folder: a volume, where what the jail writes lies in it.
+    :param make: ``make(folder, tree, name, wanted)`` fills the new folder; ``name`` is the jail's, for the build
         log; the limits ``wanted`` hold afterwards.
     :param copy: ``copy(source, folder, name)`` fills the new empty folder with what another of this kind holds, without
         its limits.
@@ -29,6 +31,7 @@ class BackingStore(NamedTuple):
     :param keeper: how its size is limited.
     """
 
+    make_folder: Maker
     make: Callable[[str, str, str, Bounds], None]
     copy: Callable[[str, str, str], None]
     layers: Callable[[str, str], AbstractContextManager[Layers]]
