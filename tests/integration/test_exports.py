@@ -39,7 +39,8 @@ COMPRESSIONS = {"none": b"jail.json", "gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2
 
 def make(name: str, kind: str = "overlay") -> None:
     """A jail of busybox that does not run."""
-    module("jail_rootfs", name=name, method="skeleton", binaries=["busybox"], storage=kind)
+    size: dict[str, Any] = {"size": "64M"} if kind == "image" else {}
+    module("jail_rootfs", name=name, method="skeleton", binaries=["busybox"], storage=kind, **size)
     module("jail_state", name=[name], command=["sleep", "100000"])
 
 
