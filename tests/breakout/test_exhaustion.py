@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +25,7 @@ from ansible_collections.cellblock.jails.tests.breakout.support.cells import Cel
 from ansible_collections.cellblock.jails.tests.breakout.support.known import expect_stopped, not_stopped
 from ansible_collections.cellblock.jails.tests.breakout.support.meter import PORT, Latency, Meter
 from ansible_collections.cellblock.jails.tests.breakout.support.programs import Programs
+from ansible_collections.cellblock.jails.tests.integration.support import filesystems
 from ansible_collections.cellblock.jails.tests.integration.support.boxes import fresh_name
 from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt, inside, jail, module
 
@@ -169,41 +169,46 @@ def test_tmpfs(cell: Cell, place: str, limits: dict[str, str], tmp_path: Path) -
 
 
 @pytest.fixture
-def small_disk(compiled: Programs) -> Iterator[tuple[Cell, Cell]]:
-    """Two jails on a disk of 64 MiB that is all that jails have."""
-    names = [fresh_name(), fresh_name()]
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        image = f"{folder}/image"
-        with open(image, "wb") as file:
-            file.truncate(64 * _MEBIBYTE)
-        subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-N", "4096", image], check=True)
-        os.makedirs(layout.STORAGE, exist_ok=True)
-        subprocess.run(["mount", "-o", "loop", image, layout.STORAGE], check=True)
+def small_disk(compiled: Programs) -> Iterator[tuple[Cell, Cell, Cell]]:
+    """Three jails on a disk of 96 MiB that is all that jails have: with limits, without, and the neighbour of both."""
+    names = [fresh_name() for _each in range(3)]
+    with contextlib.ExitStack() as stack:
         try:
-            one, other = (cells.made(name, compiled) for name in names)
-            yield one, other
-        finally:
-            attempt("jail_state", name=names, state="absent")
-            subprocess.run(["umount", layout.STORAGE], check=True)
+            stack.enter_context(filesystems.mounted("ext4", layout.STORAGE, 96))
+        except filesystems.UnsupportedError as error:
+            pytest.skip(str(error))
+        stack.callback(attempt, "jail_state", name=names, state="absent")
+        # Of all kinds of storage the one whose limits hold on every file system.
+        held = cells.made(names[0], compiled, rootfs={"storage": "image", "size": "16M", "inodes": "500"})
+        yield held, cells.made(names[1], compiled), cells.made(names[2], compiled)
 
 
 @pytest.mark.row(49)
-@pytest.mark.parametrize(
-    ("kind", "number", "path"),
-    [
-        pytest.param("bytes", 200, "/root/file", marks=not_stopped("disk space", "no quota"), id="bytes"),
-        pytest.param("inodes", 5000, "/root", marks=not_stopped("number of files", "no quota"), id="inodes"),
-    ],
-)
-def test_disk(small_disk: tuple[Cell, Cell], kind: str, number: int, path: str) -> None:
-    """A jail that fills what it can leaves its neighbour room to write."""
-    cell, neighbour = small_disk
-    with (
-        cell.taking(kind, number, path),
-        neighbour.taking("inodes", 1, "/root") as one,
-        neighbour.taking("bytes", 1, "/root/file") as other,
-    ):
-        expect_stopped(one.end == other.end == "all", kind)
+@pytest.mark.parametrize(("kind", "path"), [("bytes", "/root/file"), ("inodes", "/root")])
+def test_disk(small_disk: tuple[Cell, Cell, Cell], kind: str, path: str) -> None:
+    """A jail with ``size`` and ``inodes`` gets so much of the disk, and its neighbour goes on writing. Without them it
+    gets all that there is."""
+    held, free, neighbour = small_disk
+    with held.taking(kind, 100000, path) as taken:
+        assert taken.end == "ENOSPC"
+        assert _writes(neighbour)
+    with free.taking(kind, 100000, path) as taken:
+        assert taken.end == "ENOSPC"
+        assert not _writes(neighbour)
+
+
+def _writes(cell: Cell) -> bool:
+    """Whether a jail has room for another file with something in it."""
+    with cell.taking("bytes", 1, f"/root/{fresh_name()}") as taken:
+        return taken.end == "all"
+
+
+@pytest.mark.row(49)
+@not_stopped("disk of a jail without size", "no limit by default")
+def test_disk_by_default(cell: Cell) -> None:
+    """A jail of which nobody said anything is bounded."""
+    found = module("jail_info", name=[cell.name], gather=["rootfs"])["jails"][cell.name]["rootfs"]
+    expect_stopped(found.get("size", "unlimited") != "unlimited", "disk")
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
@@ -64,9 +65,9 @@ class Cell:
         module("jail_state", name=[self.name], state="restarted", **options)
 
 
-def made(name: str, programs: Programs, **options: Any) -> Cell:
-    """Make and start one."""
+def made(name: str, programs: Programs, rootfs: Mapping[str, Any] = MappingProxyType({}), **options: Any) -> Cell:
+    """Make and start one, with options of ``jail_rootfs`` and of ``jail_state``."""
     binaries = ["busybox", *programs.all()]
-    module("jail_rootfs", name=name, method="skeleton", binaries=binaries, trust_group="breakout")
+    module("jail_rootfs", name=name, method="skeleton", binaries=binaries, trust_group="breakout", **rootfs)
     module("jail_state", name=[name], **{"command": ["sleep", "100000"], **options}, state="started")
     return Cell(name, programs)
