@@ -93,8 +93,9 @@ def read_manifest(reader: Reader) -> dict[str, Any]:
             raise ValueError("its manifest is no object")
     except (tarfile.TarError, ValueError, RecursionError) as error:
         raise JailError(f"this is no export of a jail: {str(error)[:200]}") from error
-    if found.pop("format", None) != FORMAT:
-        raise JailError(f"the export has another format than {FORMAT}, which is the one that is known here")
+    version = found.pop("format", None)
+    if type(version) is not int or version != FORMAT:
+        raise JailError(f"the export has the format {str(version)[:20]!r}, and only {FORMAT} is known here")
     return found
 
 
