@@ -198,8 +198,8 @@ def _note_errors(path: str) -> None:
 
 
 def test_an_image_is_attached_once(lib_on: LibOn, tmp_path: Path) -> None:
-    """However many ask for it: two file systems in one file would destroy each other. (The kernel itself does attach a
-    file twice.)"""
+    """However many ask for it, and also where somebody has done it by hand: two file systems in one file would destroy
+    each other. (The kernel itself does attach a file twice.)"""
     path = str(tmp_path / "image")
     (tmp_path / "content").mkdir()
     images.make(path, 64 << 20, None, str(tmp_path / "content"))
@@ -221,6 +221,12 @@ def test_an_image_is_attached_once(lib_on: LibOn, tmp_path: Path) -> None:
         with pytest.raises(BlockingIOError), loop.unattached(path, 0.1):
             pass
     assert loop.device_of(path) is None
+    foreign = subprocess.check_output(["losetup", "-f", "--show", path], text=True).strip()
+    with loop.attached(path, 5) as device:
+        assert device == foreign
+    with pytest.raises(BlockingIOError), loop.unattached(path, 0.1):
+        pass
+    subprocess.run(["losetup", "-d", foreign], check=True)
     with loop.unattached(path, 0.1), pytest.raises(BlockingIOError), loop.attached(path, 0.1):
         pass
 

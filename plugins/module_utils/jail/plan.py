@@ -82,7 +82,7 @@ def plan_options(options: Sequence[Option], request: Request, situation: Situati
         elif live != wanted and option.write is not None:
             actions.append(Action(option.name, live, wanted, LIVE if situation.running else RECORD))
         elif recorded != wanted:
-            actions.append(Action(option.name, recorded, wanted, RECORD))
+            actions.append(Action(option.name, live if waits else recorded, wanted, RECORD))
         restarts = option.write is None and option.write_stored is None and situation.running
         if live != wanted and (waits or restarts):
             waiting.append(option.name)

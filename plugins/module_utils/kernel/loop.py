@@ -26,6 +26,7 @@ _SYSFS = "/sys/block"
 _AUTOCLEAR, _DIRECT_IO = 4, 16
 _BLOCK = 4096
 _POLL_SECONDS = 0.005
+_ATTEMPTS = 100
 
 
 class Info(ctypes.Structure):
@@ -64,8 +65,8 @@ SET_CAPACITY = Request("LOOP_SET_CAPACITY", 0x4C07)
 CONFIGURE = Request("LOOP_CONFIGURE", 0x4C0A)
 CTL_GET_FREE = Request("LOOP_CTL_GET_FREE", 0x4C82)
 
-_seen: dict[tuple[int, int], str] = {}
-"""Where a file was attached when we last looked, by device and inode."""
+_seen: dict[str, list[str]] = {}
+"""Which devices had files when we last looked, by the ends of the files' paths (:func:`_end`)."""
 
 
 @contextlib.contextmanager
@@ -97,7 +98,7 @@ def unattached(path: str, seconds: float) -> Iterator[int]:
     deadline = time.monotonic() + seconds
     file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        while not _lock(file):
+        while not _lock(file) or _is_attached(path, file):
             _wait(path, deadline)
         yield file
     finally:
@@ -108,7 +109,7 @@ def device_of(path: str) -> str | None:
     """The loop device that a file is attached to; ``None`` when it is to none."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        found = None if _lock(file) else _find(os.fstat(file))
+        found = None if _lock(file) else _find(path, os.fstat(file))
     finally:
         os.close(file)
     if found is None:
@@ -144,13 +145,29 @@ def _attach_or_find(path: str) -> tuple[int, str] | None:
     """A descriptor and the path of the file's device; ``None`` while the file is locked and yet has none."""
     file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        if not _lock(file):
-            return _find(os.fstat(file))
-        while (found := _configure(file)) is None:
-            pass  # somebody else took the free device first
-        return found
+        ours = _lock(file)
+        # Somebody may have attached it by hand, and losetup(8) takes no lock.
+        found = _find(path, os.fstat(file))
+        return _attach(file) if ours and found is None else found
     finally:
         os.close(file)
+
+
+def _is_attached(path: str, file: int) -> bool:
+    found = _find(path, os.fstat(file))
+    if found is None:
+        return False
+    os.close(found[0])
+    return True
+
+
+def _attach(file: int) -> tuple[int, str]:
+    """Attach a locked file; a descriptor and the path of the device."""
+    for _attempt in range(_ATTEMPTS):
+        found = _configure(file)
+        if found is not None:
+            return found
+    raise OSError(errno.EBUSY, "each loop device that was free is taken by somebody else at once", _CONTROL)
 
 
 def _configure(file: int) -> tuple[int, str] | None:
@@ -158,7 +175,7 @@ def _configure(file: int) -> tuple[int, str] | None:
     try:
         control = os.open(_CONTROL, os.O_RDWR | os.O_CLOEXEC)
     except (FileNotFoundError, PermissionError) as error:
-        raise OSError(errno.ENXIO, "this host has no loop devices to use", _CONTROL) from error
+        raise OSError(errno.ENXIO, "this host has no loop devices (the kernel's module loop)", _CONTROL) from error
     try:
         name = f"/dev/loop{ioctl.call(control, CTL_GET_FREE)}"
     finally:
@@ -175,39 +192,40 @@ def _configure(file: int) -> tuple[int, str] | None:
     return device, name
 
 
-def _find(facts: os.stat_result) -> tuple[int, str] | None:
+def _find(path: str, facts: os.stat_result) -> tuple[int, str] | None:
     """A descriptor, which keeps it from going away, and the path of the device that has this file."""
     identity = facts.st_dev, facts.st_ino
-    if identity not in _seen:
+    found = _first_with(identity, _seen.get(_end(path), []))
+    if found is None:
         _look_around()
-    name = _seen.get(identity)
-    device = None if name is None else _open_if(name, identity)
-    if name is None or device is None:
-        _seen.pop(identity, None)
-        return None
-    return device, name
+        found = _first_with(identity, _seen.get(_end(path), []))
+    return found
+
+
+def _end(path: str) -> str:
+    """The last two names of a path: what stands before them depends on who looks."""
+    return "/".join(path.split("/")[-2:])
 
 
 def _look_around() -> None:
+    _seen.clear()
     for entry in os.listdir(_SYSFS):
-        if os.path.exists(os.path.join(_SYSFS, entry, "loop")):
-            name = f"/dev/{entry}"
-            with contextlib.suppress(OSError):  # it went away meanwhile
-                device = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    _seen[_file_of(device)] = name
-                finally:
-                    os.close(device)
+        try:
+            with open(os.path.join(_SYSFS, entry, "loop", "backing_file"), encoding="utf-8") as file:
+                _seen.setdefault(_end(file.read().rstrip("\n")), []).append(f"/dev/{entry}")
+        except OSError:
+            continue  # it is no loop device, has no file, or has gone away meanwhile
 
 
-def _open_if(name: str, identity: tuple[int, int]) -> int | None:
-    """A descriptor of a device if it is this file that it has."""
-    with contextlib.suppress(OSError):
-        device = os.open(name, os.O_RDWR | os.O_CLOEXEC)
+def _first_with(identity: tuple[int, int], names: list[str]) -> tuple[int, str] | None:
+    """A descriptor and the path of the first of these devices that has this file."""
+    for name in names:
         with contextlib.suppress(OSError):
-            if _file_of(device) == identity:
-                return device
-        os.close(device)
+            device = os.open(name, os.O_RDWR | os.O_CLOEXEC)
+            with contextlib.suppress(OSError):
+                if _file_of(device) == identity:
+                    return device, name
+            os.close(device)
     return None
 
 

@@ -64,7 +64,7 @@ def keeper(volume_of: Callable[[str], str]) -> Keeper:
 def prepare(volume: str) -> None:
     """Get a new directory counted, where its file system counts anything. (A subvolume is from the beginning.)"""
     with _opened(volume) as directory:
-        if quota.counts(directory):
+        if quota.counts(directory) and not inodeflags.project(directory):
             projects.assign(directory, volume)
 
 
@@ -198,6 +198,9 @@ def _check_possible(directory: int, option: str) -> None:
     kind = mounts.filesystem_of(directory)
     if kind == "btrfs":
         _check_btrfs(directory, option)
+    elif inodeflags.project(directory) and not _project(directory):
+        what = f"{layout.STORAGE} belongs to project {inodeflags.project(directory)} of the host, which all jails share"
+        raise JailError(what, option, f"use {_IMAGE}; or take {layout.STORAGE} out of that project")
     elif not quota.enforces(directory):
         raise JailError(f"the {kind} file system of {layout.LIB} does not limit it", option, _advice(directory, kind))
 

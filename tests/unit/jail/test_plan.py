@@ -202,6 +202,17 @@ def test_what_holds_on_disk_is_changed_there(running: bool) -> None:
     assert plan_rootfs(_RECIPE, wish, there._replace(live={"size": 2})) == Plan([], [])
 
 
+@pytest.mark.parametrize("recorded", [{}, {"size": 2}])
+def test_what_has_to_wait_for_the_next_start_is_recorded(recorded: dict[str, int]) -> None:
+    """Once: as long as it does not hold it is listed, and what is recorded already is no change."""
+    wish = Request("web1", {"method": "skeleton", "size": 2})
+    there = Situation(True, True, {"method": "skeleton", **recorded}, {"size": 1}, ["size"])
+    expected = [] if recorded else [Action("size", 1, 2, RECORD)]
+    assert plan_rootfs(_RECIPE, wish, there) == Plan(expected, ["size"])
+    held = there._replace(live={"size": 2}, waiting=[], recorded={"method": "skeleton", "size": 2})
+    assert plan_rootfs(_RECIPE, wish, held) == Plan([], [])
+
+
 def test_a_root_file_system_does_not_become_another() -> None:
     """The option that differs is named, with what to do."""
     with pytest.raises(JailError) as caught:
