@@ -148,6 +148,17 @@ def test_a_jail_that_was_not_upgraded_stays(name: str) -> None:
     assert overlays.view(name) == before
 
 
+def test_a_template_that_is_only_newer_is_not_worth_its_directories(name: str) -> None:
+    """Built again with the same files, it differs in the times of its directories, of which the jail would have to have
+    its own."""
+    key = made([name])
+    module("jail_state", name=[name], state="stopped")
+    next_generation(key, "touch -d '2024-05-06 07:08:09' /usr /usr/bin /usr/lib /var /var/lib")
+    found = module("jail_dedupe", name=[name])["jails"][name]
+    assert (found["changed"], found["template"]) == (False, key)
+    assert "more than it gives back" in found["skipped_because"]
+
+
 def test_one_failure_does_not_stop_the_others(names: Names) -> None:
     """A jail that is not there, a name that is none, a template of another trust group or that is not there: each is
     named, and the other jails are done."""

@@ -212,7 +212,7 @@ def test_the_view_stays_as_it_is(name: str, history: tuple[list[Operation], list
     assert record is not None
     assert record.template == NEW
     again = moved(name)
-    assert again == rebase.Tally(0, 0, 0, 0), tally
+    assert again == rebase.Tally(0, 0, 0, 0, 0), tally
     assert overlays.view(name) == before
 
 

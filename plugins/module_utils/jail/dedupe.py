@@ -136,7 +136,7 @@ class _Run:
             what = f"is not of its trust group {group}" if templates.exists(target) else "is not there"
             raise JailError(f"template {target} {what}", option="template")
         found = rebase.survey(name, self._pair(name, template, target))
-        if self._template or not found.tally.copied or found.tally.gives_back > 0:
+        if self._template or found.tally.gives_back >= 0:
             return target, found, None
         why = (
             f"over template {target} it would take {-found.tally.gives_back} bytes more than it gives back: "

@@ -23,7 +23,7 @@ from typing import NamedTuple
 from .. import layout
 from ..errors import JailError
 from . import keep, lowers, moves, records, staging, storage, templates
-from .rebase_steps import COPIED, DROPPED, Comparison, Step
+from .rebase_steps import COPIED, DROPPED, ENTER, LEAVE, Comparison, Step
 from .rebase_upper import Upper
 from .trees import Tree
 
@@ -33,17 +33,18 @@ _BLOCK = 512  # of st_blocks, stat(2)
 
 class Tally(NamedTuple):
     """What a move comes to: files that the jail need not hold any more and files of the old template that become its
-    own, with their bytes on disk."""
+    own, with their bytes on disk; and the bytes of directories that it gets, less those that it loses."""
 
     dropped: int
     dropped_bytes: int
     copied: int
     copied_bytes: int
+    folder_bytes: int
 
     @property
     def gives_back(self) -> int:
         """Bytes that it gives back to the file system; below 0 when it takes some."""
-        return self.dropped_bytes - self.copied_bytes
+        return self.dropped_bytes - self.copied_bytes - self.folder_bytes
 
 
 def newest_like(key: str) -> str:
@@ -134,22 +135,37 @@ def _taken(builder: Upper, steps: Iterable[Step]) -> Iterator[Step]:
         yield step
 
 
+class _Folder:
+    """A directory that has begun, and whether the new upper one has to have it by now."""
+
+    def __init__(self, step: Step) -> None:
+        self.step, self.made = step, not step.found.path
+
+
 def _tally(steps: Iterable[Step]) -> Tally:
-    dropped = dropped_bytes = copied = copied_bytes = 0
+    dropped = dropped_bytes = copied = copied_bytes = folder_bytes = 0
     seen = set()
+    begun: list[_Folder] = []
     for step in steps:
         status = step.found.status
-        if step.kind == DROPPED:
+        size = status.st_blocks * _BLOCK
+        if step.kind == ENTER:
+            begun.append(_Folder(step))
+        elif step.kind == LEAVE:
+            folder_bytes += size * (begun.pop().made - step.own)
+        elif step.kind == DROPPED:
             dropped += 1
-            dropped_bytes += status.st_blocks * _BLOCK
-        elif step.kind == COPIED:
+            dropped_bytes += size
+        else:
+            for folder in begun:
+                folder.made = True
+        if step.kind == COPIED:
             copied += 1
             inode = status.st_dev, status.st_ino
-            if inode not in seen:
-                copied_bytes += status.st_blocks * _BLOCK
+            copied_bytes += 0 if inode in seen else size
             if status.st_nlink > 1:
                 seen.add(inode)
-    return Tally(dropped, dropped_bytes, copied, copied_bytes)
+    return Tally(dropped, dropped_bytes, copied, copied_bytes, folder_bytes)
 
 
 def _kept(upper: str, pair: lowers.Lowers) -> keep.Keep:
