@@ -68,7 +68,8 @@ def _parse(given: Values, recorded: Values) -> dict[str, Any]:
         if not before and given.get("state") != "absent":
             values = clone.foresee(values)
         return {**values, **others}
-    whole = {**before, **said}
+    same_method = said.get("method", before.get("method")) == before.get("method")
+    whole = {**(before if same_method else {}), **said}
     kind = whole.pop(_STORAGE, storage.KINDS[0])
     try:
         if whole.get("method") == _ARCHIVE and not before:
