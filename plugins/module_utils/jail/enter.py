@@ -190,6 +190,7 @@ def _descend(
         if running.isolation.time_offset:
             flags |= namespaces.CLONE_NEWTIME
         process.hide_memory()
+        process.leave_session_keyring()
         confinement.reset_oom_score()
         running.group.join()
         process.close_all_but([0, 1, 2, target, theirs.fileno()])

@@ -241,6 +241,7 @@ def _leave_host(plan: Plan, prepared: Confinement, theirs: Channel, ours: Channe
     """The first child: out of the namespaces, fork pid 1, end."""
     ours.close()
     with _reported(theirs):
+        process.leave_session_keyring()
         confinement.reset_oom_score()
         clocks = [namespaces.open_clocks()] if plan.isolation.time_offset else []
         if plan.first_id is not None:

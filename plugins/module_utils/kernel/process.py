@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import Callable
 
 from .syscalls import check, libc, prctl, syscall
 
+_KEYCTL_JOIN_SESSION_KEYRING = 1
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_SECUREBITS = 28
@@ -62,6 +64,16 @@ def close_all_but(keep: Iterable[int]) -> None:
             syscall("close_range", start, descriptor - 1, 0)
         start = descriptor + 1
     syscall("close_range", start, 0xFFFFFFFF, 0)
+
+
+def leave_session_keyring() -> None:
+    """Take a new and empty session keyring for us and our children, so that none of them finds the keys of who started
+    us (session-keyring(7))."""
+    try:
+        syscall("keyctl", _KEYCTL_JOIN_SESSION_KEYRING, None)
+    except OSError as error:
+        if error.errno != errno.ENOSYS:  # a kernel without keys has none to find
+            raise
 
 
 def forbid_imports() -> None:

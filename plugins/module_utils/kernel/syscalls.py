@@ -27,8 +27,24 @@ _SHARED = {
     "quotactl_fd": 443,
 }
 _BY_MACHINE = {
-    "x86_64": {"rt_sigaction": 13, "pivot_root": 155, "capset": 126, "renameat2": 316, "seccomp": 317, "bpf": 321},
-    "aarch64": {"rt_sigaction": 134, "pivot_root": 41, "capset": 91, "renameat2": 276, "seccomp": 277, "bpf": 280},
+    "x86_64": {
+        "bpf": 321,
+        "capset": 126,
+        "keyctl": 250,
+        "pivot_root": 155,
+        "renameat2": 316,
+        "rt_sigaction": 13,
+        "seccomp": 317,
+    },
+    "aarch64": {
+        "bpf": 280,
+        "capset": 91,
+        "keyctl": 219,
+        "pivot_root": 41,
+        "renameat2": 276,
+        "rt_sigaction": 134,
+        "seccomp": 277,
+    },
 }
 
 AT_FDCWD = -100

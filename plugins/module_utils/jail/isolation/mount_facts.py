@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -36,6 +37,8 @@ _BASE: Mapping[str, _Expected] = {
     "/sys": _Expected("sysfs", frozenset({"ro", "nosuid", "nodev", "noexec"})),
     "/run": _Expected("tmpfs", frozenset({"nosuid", "nodev"})),
 }
+_NOT_LOOKED_INTO = ("/dev/pts", "/dev/shm")
+_DEPTH_MAX = 16  # of directories in a /dev
 _SHOWN = ("ro", "rw", "nosuid", "nodev", "noexec")
 
 
@@ -95,13 +98,18 @@ def nodes(running: Running) -> Iterator[Fact]:
 
 
 def _nodes(root: int, path: str) -> Iterator[str]:
+    """What lies below a directory that the jail's root can fill as it likes."""
+    if path.count("/") > _DEPTH_MAX:
+        yield f"? {path}"
+        return
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     with paths.opened(paths.open_plain(root, path, flags)) as directory, os.scandir(directory) as entries:
-        names = [entry.name for entry in entries if f"{path}/{entry.name}" not in ("/dev/pts", "/dev/shm")]
+        names = [entry.name for entry in entries if f"{path}/{entry.name}" not in _NOT_LOOKED_INTO]
         for name in names:
-            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-            kind = {stat.S_IFCHR: "c", stat.S_IFBLK: "b"}.get(stat.S_IFMT(status.st_mode))
-            if kind:
-                yield f"{kind} {os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
-            elif stat.S_ISDIR(status.st_mode):
-                yield from _nodes(root, f"{path}/{name}")
+            with contextlib.suppress(FileNotFoundError):  # it has just gone
+                status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+                kind = {stat.S_IFCHR: "c", stat.S_IFBLK: "b"}.get(stat.S_IFMT(status.st_mode))
+                if kind:
+                    yield f"{kind} {os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+                elif stat.S_ISDIR(status.st_mode):
+                    yield from _nodes(root, f"{path}/{name}")
