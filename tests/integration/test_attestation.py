@@ -21,7 +21,7 @@ from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import live, policy
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import capabilities, mounts, namespaces, process
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel.syscalls import check, libc
-from ansible_collections.cellblock.jails.tests.integration.support.calls import inside, jail, module, pid_of
+from ansible_collections.cellblock.jails.tests.integration.support.calls import inside, jail, module, pid_of, shell
 
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT, _MS_BIND = 2, 4, 8, 32, 4096  # linux/mount.h
 
@@ -234,6 +234,14 @@ def test_names_that_the_jail_chose_do_nothing_to_a_terminal(box: str) -> None:
     done = jail("audit", box)
     assert b"\x1b" not in done.stdout
     assert b"mounts./opt/?[2Jx" in done.stdout
+
+
+def test_a_jail_cannot_keep_attestation_from_its_end(box: str) -> None:
+    """However deep it makes its /dev, the answer comes, and says where it did not look further."""
+    shell(box, "cd /dev; i=0; while [ $i -lt 1500 ]; do mkdir d 2>/dev/null && cd d || break; i=$((i+1)); done; true")
+    found = attested(box)
+    assert found["drift"] == ["device_nodes"]
+    assert any(node.startswith("? /dev/d/d") for node in found["facts"]["device_nodes"]["live"])
 
 
 def test_of_a_jail_that_does_not_run_there_is_nothing(box: str) -> None:

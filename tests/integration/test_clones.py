@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import paths, quota
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import inodeflags, paths, quota
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import templates
 from ansible_collections.cellblock.jails.tests.integration.support import evidence, likeness, richtree
 from ansible_collections.cellblock.jails.tests.integration.support.calls import (
@@ -296,4 +296,4 @@ def test_no_quota_is_left_of_what_was_removed(names: Names, lib_on: Callable[...
 def project_of(name: str) -> int:
     """The number by which a jail's files are counted."""
     with paths.opened(os.open(layout.storage(name), os.O_RDONLY | os.O_DIRECTORY)) as directory:
-        return quota.project(directory)
+        return inodeflags.project(directory)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -384,6 +386,46 @@ def test_unconfined(box: Box) -> None:
     assert box.entered("mount", "/mnt", "tmpfs") == "EPERM"
     result = module("jail_state", name=[box.name], state="started")
     assert [sentence.partition(":")[0] for sentence in result["jails"][box.name]["degraded"]] == ["seccomp"]
+
+
+def test_no_key_of_the_callers(box: Box, probe: str) -> None:
+    """A key in the keyring of the session that enters a jail or starts it is not found inside, not even with no filter
+    before the calls; a program of the host that is started the same way finds it."""
+    script = """
+import ctypes, subprocess, sys
+call = ctypes.CDLL(None, use_errno=True).syscall
+add_key, keyctl = {"x86_64": (248, 250), "aarch64": (217, 219)}[sys.argv[1]]
+assert call(keyctl, 1, None) > 0  # a session of its own, gone with it
+assert call(add_key, b"user", b"jails-test", b"secret", 6, -3) > 0, ctypes.get_errno()
+for command in (sys.argv[2].split(), sys.argv[3].split()):
+    print(subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout.strip(), flush=True)
+"""
+    if platform.machine() not in ("x86_64", "aarch64"):
+        pytest.skip(f"no system call numbers here for {platform.machine()}")
+    for userns in ("auto", "host"):
+        box.start(seccomp="unconfined", userns=userns)
+        outside = f"{probe} key jails-test"
+        inside_it = f"{layout.COMMAND} exec {box.name} -- {probe} key jails-test"
+        words = [sys.executable, "-c", script, platform.machine(), outside, inside_it]
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+        assert done.stdout.split() == ["ok", "ENOKEY"]
+
+
+def test_no_key_of_who_starts_it(box: Box, probe: str) -> None:
+    """The same for the first process."""
+    box.start(["key", "jails-test"], seccomp="unconfined")
+    script = """
+import ctypes, subprocess, sys
+call = ctypes.CDLL(None, use_errno=True).syscall
+add_key, keyctl = {"x86_64": (248, 250), "aarch64": (217, 219)}[sys.argv[1]]
+assert call(keyctl, 1, None) > 0  # a session of its own, gone with it
+assert call(add_key, b"user", b"jails-test", b"secret", 6, -3) > 0, ctypes.get_errno()
+subprocess.run([sys.argv[2], "restart", sys.argv[3]], check=True)
+"""
+    if platform.machine() not in ("x86_64", "aarch64"):
+        pytest.skip(f"no system call numbers here for {platform.machine()}")
+    subprocess.run([sys.executable, "-c", script, platform.machine(), layout.COMMAND, box.name], check=True)
+    assert set(jail("log", box.name).stdout.decode().split()) == {"ENOKEY"}
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from ... import layout
 from ...kernel import capabilities, idmap, mounts, namespaces, observe
 from .. import enter, ids, live, policy
 from ..live import Running
+from . import labels
 from .fact import Fact
 
 _SETS = ("effective", "permitted", "inheritable", "ambient")
@@ -130,6 +131,7 @@ def _loose(running: Running, pids: Sequence[int]) -> dict[int, str]:
             status = observe.status(pid)
             filtered = int(status["Seccomp_filters"]) >= len(running.isolation.programs)
             outside = any(namespaces.is_own(pid, kind) for kind in kinds)
-            if outside or not filtered or int(status["CapBnd"], 16) & ~settled:
+            labelled = not running.isolation.labels or labels.hold(labels.read(pid), running.isolation.labels)
+            if outside or not filtered or not labelled or int(status["CapBnd"], 16) & ~settled:
                 found[pid] = f"{pid} {status['Name']}"
     return found
