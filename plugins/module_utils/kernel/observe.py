@@ -15,7 +15,14 @@ _CAPABILITY_SETS = {
     "ambient": "CapAmb",
 }
 
-_LIMITS = {"Max core file size": "core", "Max open files": "nofile", "Max processes": "nproc"}
+_LIMITS = {
+    "Max core file size": "core",
+    "Max open files": "nofile",
+    "Max locked memory": "memlock",
+    "Max msgqueue size": "msgqueue",
+    "Max nice priority": "nice",
+    "Max realtime priority": "rtprio",
+}
 _LIMIT_COLUMN = 26  # where the figures begin (fs/proc/base.c)
 
 
