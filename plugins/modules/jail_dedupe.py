@@ -20,7 +20,7 @@ description:
   - Configuration and data stay each jail's own, whether they are equal or not. These are C(/boot), C(/dev), C(/etc),
     C(/home), C(/media), C(/mnt), C(/proc), C(/root), C(/run), C(/srv), C(/sys), C(/tmp), C(/var) and C(/usr/local/etc)
     with all below them, what dpkg calls conffiles, and the protected paths of apk.
-  - Jails of different trust groups (M(cellblock.jails.jail_rootfs#module)) share nothing.
+  - Jails of different trust groups (O(cellblock.jails.jail_rootfs#module:trust_group)) share nothing.
 author:
   - cellblock.jails contributors (@cellblock)
 version_added: 0.1.0
