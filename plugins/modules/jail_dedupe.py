@@ -14,12 +14,15 @@ description:
   - Storage of kind C(overlay) is moved onto a newer template; what the jail wrote and that template has as well is
     dropped. The jail must not run meanwhile. Nothing is dropped that differs in content, mode, owner, time of last
     change or extended attributes.
-  - Of full copies (C(directory)) on btrfs and xfs, equal files share their place on the disk. The kernel compares them
-    while it does that, so the jails may run. So do the files that overlays have of their own there.
+  - Of full trees (C(directory), C(btrfs)) on btrfs and xfs, equal files share their place on the disk. The kernel
+    compares them while it does that, so the jails may run. So do the files that overlays have of their own there.
+  - Where the simple quotas of btrfs count (O(cellblock.jails.jail_rootfs#module:size)), jails share with their template
+    only. What two jails share would count for one of them even after that one has removed it.
+  - Storage of kind C(image) is left as it is.
   - Configuration and data stay each jail's own, whether they are equal or not. These are C(/boot), C(/dev), C(/etc),
     C(/home), C(/media), C(/mnt), C(/proc), C(/root), C(/run), C(/srv), C(/sys), C(/tmp), C(/var) and C(/usr/local/etc)
     with all below them, what dpkg calls conffiles, and the protected paths of apk.
-  - Jails of different trust groups (M(cellblock.jails.jail_rootfs#module)) share nothing.
+  - Jails of different trust groups (O(cellblock.jails.jail_rootfs#module:trust_group)) share nothing.
 author:
   - cellblock.jails contributors (@cellblock)
 version_added: 0.1.0

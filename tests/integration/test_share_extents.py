@@ -22,6 +22,7 @@ from ansible_collections.cellblock.jails.plugins.module_utils.jail import dedupe
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import store
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import extents, process
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import dedupe, keep, owned, storage, trees
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.bounds import Bounds
 from ansible_collections.cellblock.jails.tests.integration.support import evidence, filesystems, overlays
 
 Names = Callable[[int], list[str]]
@@ -185,6 +186,45 @@ def test_trust_groups_share_nothing(disk: Disk, names: Names) -> None:
         store.forget_all(name)
 
 
+def test_nobody_pays_for_another(names: Names, lib_on: LibOn) -> None:
+    """Where btrfs counts what is shared for who wrote it first, jails share with the template and not with each other:
+    a jail that removes its files has their space again. (The control: files that two share count for the first of them
+    when only the other one has them.)"""
+    lib_on("btrfs")
+    first, second, third, fourth = given = names(4)
+    make_jails(given)
+    for name in given:
+        storage.bind(name, Bounds(size=200 << 20))
+    for name in given[:2]:
+        fill(tree_of(name), 2)
+    filesystems.free_bytes()
+
+    def paid(name: str) -> int:
+        filesystems.free_bytes()
+        size = storage.used(name).size
+        assert size is not None
+        return size
+
+    done = sharing.share_again([first, second], None, False)
+    assert [done[name].deduplicated for name in (first, second)] == [0, 0]
+    before = paid(first)
+    shutil.rmtree(tree_of(first) / "usr")
+    assert paid(first) <= before - _FILES * (_BYTES - 4096)
+
+    for name in (third, fourth):
+        fill(tree_of(name), 3)
+    before = paid(third)
+    for number in range(_FILES):
+        one, other = (tree_of(name) / f"usr/lib/{number}" for name in (third, fourth))
+        with open(one, "rb") as source, open(other, "rb") as destination:
+            assert extents.share(source.fileno(), destination.fileno(), _BYTES)
+    shutil.rmtree(tree_of(third) / "usr")
+    assert paid(third) > before - _BYTES
+
+    fill(tree_of(second), 0)
+    assert sharing.share_again([second], None, False)[second].deduplicated == _FILES, "with the template"
+
+
 def test_what_ext4_cannot_do_is_said(names: Names, lib_on: LibOn) -> None:
     """No error, nothing changed, and the reason."""
     lib_on("ext4")
@@ -251,7 +291,7 @@ def canary(tmp_path: Path) -> Iterator[Path]:
 
 def shared(pool: dedupe.Pool, name: str) -> dedupe.Shared:
     """Share one tree."""
-    return pool.share(str(tree_of(name)), keep.of([str(tree_of(name))]), True)
+    return pool.share(str(tree_of(name)), keep.of([str(tree_of(name))]), lends=True, write=True)
 
 
 def test_what_is_no_file_is_not_opened(jails: list[str], canary: Path) -> None:

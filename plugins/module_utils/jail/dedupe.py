@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from ..errors import JailError, sentence
 from ..kernel import mounts
-from ..rootfs import dedupe, keep, owned, rebase, storage, templates
+from ..rootfs import bounds, dedupe, keep, owned, rebase, storage, templates
 from ..rootfs.dedupe import CannotShareError, Pool
 from ..rootfs.lowers import Lowers
 from ..rootfs.storage import Storage
@@ -159,7 +159,7 @@ class _Run:
         )
 
     def _pooled(self, tree: str, template: str, group: str, dropped: frozenset[str]) -> dedupe.Shared:
-        """Have a tree share with its template and with the trees of its group.
+        """Have a tree share with its template and, where nobody pays for another, with the trees of its group.
 
         :param dropped: paths that are no part of it, or will be none.
         """
@@ -171,7 +171,8 @@ class _Run:
             if not pool.knows(each):
                 pool.add(each, keep.of(beneath))
         kept = keep.of((tree, *beneath))
-        return pool.share(tree, kept._replace(files=kept.files | dropped), not self._check)
+        lends = not bounds.charges_first_writer(tree)
+        return pool.share(tree, kept._replace(files=kept.files | dropped), lends, not self._check)
 
     def _pair(self, name: str, old: str, new: str) -> Lowers:
         if (old, new) not in self._lowers:

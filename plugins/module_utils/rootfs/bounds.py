@@ -92,6 +92,13 @@ def used(volume: str) -> Bounds:
         return NO_BOUNDS
 
 
+def charges_first_writer(volume: str) -> bool:
+    """Whether content that several files share counts for who wrote it first, as long as any of them has it: simple
+    quotas of btrfs do that. Whoever let others share would pay for what it has removed."""
+    with _opened(volume) as directory:
+        return btrfs.holds(directory) and btrfs.quotas(directory) == btrfs.SIMPLE
+
+
 def check(volume: str, wanted: Bounds) -> None:
     """Refuse limits that cannot hold here.
 

@@ -89,7 +89,7 @@ class Pool:
     def __init__(self) -> None:
         self._roots: dict[str, int] = {}
         self._sizes: dict[int, _Size] = {}
-        self._budget = 0
+        self._budget, self._lends = 0, False
         self._room = _MOST_MEMBERS
 
     def __enter__(self) -> Pool:
@@ -114,15 +114,16 @@ class Pool:
         """Whether a tree is in the pool."""
         return place in self._roots
 
-    def share(self, place: str, keep: Keep, write: bool) -> Shared:
-        """Have the files of a tree share with equal ones of those that are in the pool, and be in it from then on.
+    def share(self, place: str, keep: Keep, lends: bool, write: bool) -> Shared:
+        """Have the files of a tree share with equal ones of those that are in the pool.
 
+        :param lends: whether they are in the pool from then on.
         :param write: ``False`` counts only what there would be to share.
         :raises CannotShareError: when this file system cannot.
         :raises JailError: when there is too much in it.
         """
         files = shared = 0
-        self._budget = _capacity(place)
+        self._budget, self._lends = _capacity(place), lends
         asked = False
         for found in self._files(place, keep):
             asked = asked or self._asked(found, place)
@@ -153,7 +154,7 @@ class Pool:
     def _share_file(self, member: _Member, size: int, write: bool) -> bool:
         known = self._sizes.get(size)
         if known is None:
-            if self._has_room():
+            if self._lends and self._has_room():
                 known = self._sizes[size] = _Size()
                 known.fresh.append(member)
             return False
@@ -176,7 +177,7 @@ class Pool:
         if found and found[0] <= lies.pieces * _SCATTERED and self._same(found[1], content, size, write):
             return True
         # The first of its content, or a better one than that was: later ones share with this.
-        if found or self._has_room():
+        if self._lends and (found or self._has_room()):
             known.by_content[digest] = lies.pieces, member
             known.by_places[lies.key] = member
         return False

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Callable
 
 from ..kernel import paths, xattrs
 from .trees import Found, Tree
