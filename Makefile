@@ -15,6 +15,7 @@ TEST_PACKAGES := \
 	bzip2 \
 	createrepo-c \
 	dnf \
+	e2fsprogs \
 	gcc \
 	gpg \
 	gpg-agent \

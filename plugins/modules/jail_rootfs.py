@@ -207,7 +207,8 @@ options:
       - With O(storage=image) it is the size of the image; V(10G) if left out, V(16M) at least, and never V(unlimited).
       - "On btrfs it is held by simple quotas (Linux 6.7). If quotas are off they are turned on, and two things follow:
         what is on the disk already is not counted, and no older kernel can mount the file system any more. Full
-        quotas are used where they are on already; with many jails they are slow. Metadata counts as well."
+        quotas are used where they are on already; with many jails they are slow. Metadata counts as well, and what was
+        deleted counts until the next commit of the file system, some thirty seconds at most."
       - On ext4 and xfs it is held by project quotas, for which C(/var/lib/jails) has to be mounted with C(prjquota).
       - On other hosts it is refused, with what would work there.
       - It is changed while the jail runs. Less than what it uses is refused. An image shrinks at the next start only,

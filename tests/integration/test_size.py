@@ -134,6 +134,20 @@ def test_without_a_limit_a_full_jail_does_harm_others(lib_on: LibOn, names: Name
     shell(full, "rm /srv/file")
 
 
+@pytest.mark.parametrize(("filesystem", "kind"), [("ext4", "image"), ("btrfs", "overlay"), *PROJECTS])
+def test_the_hosts_user_namespace_makes_no_difference(
+    lib: Callable[[str], None], name: str, filesystem: str, kind: str
+) -> None:
+    """Also where the jail's root is the host's: it has not the capability that lets one write beyond a quota."""
+    lib(filesystem)
+    module("jail_rootfs", name=name, storage=kind, size="32M", **SKELETON)
+    module("jail_state", name=[name], userns="host", **SLEEP)
+    assert not write(name, 48)
+    assert disk(name)["bytes"] <= 32 * MIB
+    shell(name, "rm /srv/file; sync")
+    assert write(name, 16)
+
+
 @pytest.mark.parametrize(("filesystem", "kind"), QUOTAS)
 def test_it_is_changed_while_the_jail_runs(lib: Callable[[str], None], name: str, filesystem: str, kind: str) -> None:
     """Upward and downward; less than it uses is refused with the figures, also in check mode; what somebody else has
