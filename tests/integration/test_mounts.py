@@ -286,6 +286,7 @@ def test_no_setuid_program_of_roots_comes_to_users_of_the_host(stopped: str, fol
     assert "could run a setuid program" in refused("jail_state", name=[stopped], mounts=[volume])
     for harmless in ({**volume, "read_only": True}, {**volume, "idmapped": False}):
         module("jail_state", name=[stopped], mounts=[harmless])
+    assert "could run a setuid program" in refused("jail_state", name=[stopped], userns="host")
     folder.chmod(0o700)
     module("jail_state", name=[stopped], mounts=[volume], state="started")
     shell(stopped, "cp /bin/busybox /srv/in/raised; chmod 4755 /srv/in/raised")

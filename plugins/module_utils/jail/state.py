@@ -123,7 +123,9 @@ def _parse(given: Values, recorded: Values) -> dict[str, Any]:
     values = _parse_each(given, recorded)
     if any(option.name in values for option in isolation.OPTIONS) or "userns" in values:
         settled.check(isolation.desired({**recorded, **values}))
-    check_volumes(values.get("mounts", ()))
+    whole = {**recorded, **values}
+    if "mounts" in values or "userns" in values:
+        check_volumes(whole.get("mounts", ()), whole.get("userns") == "host")
     return values
 
 

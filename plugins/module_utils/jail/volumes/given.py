@@ -41,20 +41,20 @@ def given(volumes: Sequence[Volume], userns: int | None) -> Iterator[list[Given]
         yield [_given(volume, userns, stack) for volume in volumes]
 
 
-def check(volumes: Sequence[Volume]) -> None:
-    """Refuse what could not be given now.
+def check(volumes: Sequence[Volume], hosts_ids: bool) -> None:
+    """Refuse what could not be given now to a jail, in the host's user namespace or not.
 
     :raises JailError: then.
     """
     for volume in volumes:
         for path in sources_of(volume):
-            os.close(sources.open_source(volume, path))
+            os.close(sources.open_source(volume, path, hosts_ids))
 
 
 def _given(volume: Volume, userns: int | None, stack: contextlib.ExitStack) -> Given:
     found, place = [], None
     for path in sources_of(volume):
-        with paths.opened(sources.open_source(volume, path)) as source:
+        with paths.opened(sources.open_source(volume, path, userns is None)) as source:
             place = place or sources.place_of(source)
             if path == volume["upper"]:
                 _make_layers(source)

@@ -118,7 +118,7 @@ def _holds(table: Sequence[Mounted], entry: dict[str, Any]) -> bool:
 
 def _place(volume: Volume) -> Place | None:
     for path in sources_of(volume):
-        with paths.opened(sources.open_source(volume, path)) as source:
+        with paths.opened(paths.open_host(path)) as source:
             return sources.place_of(source)
     return None
 

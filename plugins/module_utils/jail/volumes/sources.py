@@ -44,9 +44,10 @@ class Place(NamedTuple):
         return self.device == other.device and (other.path == self.path or other.path.startswith(prefix))
 
 
-def open_source(volume: Volume, path: str) -> int:
+def open_source(volume: Volume, path: str, hosts_ids: bool) -> int:
     """A descriptor of a directory or regular file that a jail may be given.
 
+    :param hosts_ids: whether the jail shares the host's user namespace.
     :raises JailError: when it is missing, a link, or none that may be given.
     """
     try:
@@ -55,7 +56,7 @@ def open_source(volume: Volume, path: str) -> int:
         advice = "name it without symbolic links" if error.errno == errno.ELOOP else None
         raise JailError(f"{path}: {os.strerror(error.errno or 0)}", option=OPTION, advice=advice) from error
     try:
-        _check(volume, path, descriptor)
+        _check(volume, path, descriptor, hosts_ids)
     except BaseException:
         os.close(descriptor)
         raise
@@ -67,7 +68,7 @@ def place_of(descriptor: int) -> Place:
     return _place(descriptor, _mount_of(descriptor))
 
 
-def _check(volume: Volume, path: str, descriptor: int) -> None:
+def _check(volume: Volume, path: str, descriptor: int, hosts_ids: bool) -> None:
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISDIR(mode) and not (stat.S_ISREG(mode) and volume["type"] == "bind"):
         raise JailError(f"{path} is neither a directory nor a regular file", option=OPTION)
@@ -80,21 +81,20 @@ def _check(volume: Volume, path: str, descriptor: int) -> None:
             other = place_of(directory)
         if place.holds(other) or other.holds(place):
             raise JailError(f"{path} holds or is part of {ours}, the collection's own", option=OPTION)
-    if _written_as_root(volume, path) and _reachable(path):
+    if _written_as_root(volume, path, hosts_ids) and _reachable(path):
         raise JailError(
             f"{path} can be reached by users of the host, who could run a setuid program of root's that the jail's "
             "root puts there",
             option=OPTION,
-            advice="keep it below a directory of root's with mode 0700, or give it with read_only=true or "
-            "idmapped=false",
+            advice="keep it below a directory of root's with mode 0700, or give it with read_only=true"
+            + ("" if hosts_ids else " or idmapped=false"),
         )
 
 
-def _written_as_root(volume: Volume, path: str) -> bool:
+def _written_as_root(volume: Volume, path: str, hosts_ids: bool) -> bool:
     """Whether files that the jail's root writes there belong to the host's root."""
-    if not volume["idmapped"] or volume["read_only"]:
-        return False
-    return path not in volume["lower"]
+    as_root = volume["idmapped"] or hosts_ids
+    return as_root and not volume["read_only"] and path not in volume["lower"]
 
 
 def _reachable(path: str) -> bool:
