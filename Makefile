@@ -32,7 +32,8 @@ TEST_PACKAGES := \
 
 # The targets below change one host and share one virtual environment: never two at a time.
 .NOTPARALLEL:
-.PHONY: help host-packages test-packages venv lint sanity unit integration breakout test demo demo-clean bench bench-rootfs bench-dedupe clean
+.PHONY: help host-packages test-packages venv lint sanity unit integration breakout breakout-compare test demo demo-clean
+.PHONY: bench bench-rootfs bench-dedupe clean
 
 help: ## this list (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -70,6 +71,9 @@ integration: test-packages venv ## the tests on this machine's kernel (root)
 
 breakout: test-packages venv ## what root of a jail tries, as a table: stopped, or not, and why (root)
 	$(BIN)/pytest tests/breakout tests/integration --breakout-table --quiet
+
+breakout-compare: test-packages venv ## the same attacks in bubblewrap, runc, podman, LXC and nspawn, where they are (root)
+	$(BIN)/python tests/breakout/compare.py
 
 test: test-packages lint sanity ## all of it (root)
 	$(BIN)/pytest tests/unit tests/integration tests/breakout
