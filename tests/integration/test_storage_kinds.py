@@ -204,7 +204,7 @@ def test_an_image_is_attached_once(lib_on: LibOn, tmp_path: Path) -> None:
     (tmp_path / "content").mkdir()
     images.make(path, 64 << 20, None, str(tmp_path / "content"))
     twice = [
-        subprocess.run(["losetup", "-f", "--show", path], check=True, capture_output=True, text=True) for _ in "ab"
+        subprocess.run(["losetup", "-f", "--show", path], check=True, capture_output=True, text=True) for _time in "ab"
     ]
     for each in twice:
         subprocess.run(["losetup", "-d", each.stdout.strip()], check=True)
@@ -216,7 +216,7 @@ def test_an_image_is_attached_once(lib_on: LibOn, tmp_path: Path) -> None:
             time.sleep(0.1)
 
     with loop.attached(path, 5) as expected:
-        children = [process.fork(attach_and_look) for _ in range(4)]
+        children = [process.fork(attach_and_look) for _time in range(4)]
         assert [process.wait(pid) for pid in children] == [0] * 4
         with pytest.raises(BlockingIOError), loop.unattached(path, 0.1):
             pass

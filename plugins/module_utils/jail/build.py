@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import re
 import signal
@@ -132,8 +131,10 @@ def _running(
 def _name() -> Iterator[str]:
     """A name that no other such jail has."""
     own = f".build-{os.getpid()}-{pidfd.start_time(os.getpid())}"
-    candidates = itertools.chain([own], (f"{own}-{number}" for number in itertools.count(2)))
-    name = next(each for each in candidates if each not in _in_use)
+    name, number = own, 1
+    while name in _in_use:
+        number += 1
+        name = f"{own}-{number}"
     _in_use.add(name)
     try:
         yield name

@@ -38,6 +38,7 @@ def _option(name: str, kind: str) -> Option:
         name,
         type=kind,
         elements="str" if kind == "list" else None,
+        public=True,
         parse=setting.parse,
         read=lambda running: enter.call(running, setting.read),
         write=lambda running, value: enter.call(running, lambda root: setting.write(root, value)),

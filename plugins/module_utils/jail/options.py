@@ -32,6 +32,7 @@ class Option(NamedTuple):
     :param waits: from the jail's name, a canonical value that does not hold on disk, and whether the jail runs: whether
         ``write_stored`` has to wait for its next start; raises :class:`JailError` for one that can never hold.
     :param fixed: decided when the thing is made; another value is refused afterwards.
+    :param public: no secret, though its name looks like one.
     :param once: says how to make the thing, and is not remembered.
     """
 
@@ -51,12 +52,15 @@ class Option(NamedTuple):
     waits: Callable[[str, Any, bool], bool] | None = None
     fixed: bool = False
     once: bool = False
+    public: bool = False
 
     def specification(self) -> dict[str, Any]:
         """The option in Ansible's argument specification. It has no default there: left out means left as it is."""
         found: dict[str, Any] = {"type": self.type}
         if self.required:
             found["required"] = True
+        if self.public:
+            found["no_log"] = False
         if self.elements:
             found["elements"] = self.elements
         if self.choices:

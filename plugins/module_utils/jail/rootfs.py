@@ -37,7 +37,7 @@ _RECIPE = (
     Option("keys", type="path", fixed=True),
     Option("apk", type="path", fixed=True),
     Option("allow_untrusted", type="bool", fixed=True),
-    Option("gpgkeys", type="list", elements="path", fixed=True),
+    Option("gpgkeys", type="list", elements="path", fixed=True, public=True),
     Option("binaries", type="list", elements="str", fixed=True),
     Option("path", type="path", once=True),
     Option("url", once=True),

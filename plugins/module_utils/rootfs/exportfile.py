@@ -94,7 +94,7 @@ def read_manifest(reader: Reader) -> dict[str, Any]:
     except (tarfile.TarError, ValueError, RecursionError) as error:
         raise JailError(f"this is no export of a jail: {str(error)[:200]}") from error
     version = found.pop("format", None)
-    if type(version) is not int or version != FORMAT:
+    if isinstance(version, bool) or version != FORMAT:
         raise JailError(f"the export has the format {str(version)[:20]!r}, and only {FORMAT} is known here")
     return found
 

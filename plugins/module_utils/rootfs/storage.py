@@ -107,7 +107,9 @@ def copied(name: str, source: Storage) -> Iterator[Storage]:
     with locked(name):
         if os.path.isdir(layout.storage(name)):
             raise JailError(f"there is storage in {layout.storage(name)} already")
-        with staging.made_whole(layout.STORAGE, name, _copying(source), source.store.make_folder) as folder:
+        with contextlib.ExitStack() as stack:
+            made = staging.made_whole(layout.STORAGE, name, _copying(source), source.store.make_folder)
+            folder = stack.enter_context(made)
             bounds.prepare(folder)
             yield fill(source, folder, name)
 
@@ -116,8 +118,9 @@ def copied(name: str, source: Storage) -> Iterator[Storage]:
 def replaced(name: str, source: Storage) -> Iterator[Storage]:
     """Like :func:`copied`, for a jail that has storage: at the end of the block it has the copy, and what it had is
     removed. There is no moment at which it has neither."""
-    make = source.store.make_folder
-    with locked(name), staging.replaced_whole(layout.STORAGE, name, _copying(source), make) as folder:
+    with locked(name), contextlib.ExitStack() as stack:
+        made = staging.replaced_whole(layout.STORAGE, name, _copying(source), source.store.make_folder)
+        folder = stack.enter_context(made)
         bounds.prepare(folder)
         yield fill(source, folder, name)
 
@@ -137,21 +140,20 @@ def filled(name: str, kind: str, template: str) -> Iterator[Storage]:
         if os.path.isdir(layout.storage(name)):
             raise JailError(f"there is storage in {layout.storage(name)} already")
         store, purpose = STORES[kind], f"storage of kind {kind} cannot be filled"
-        with staging.made_whole(layout.STORAGE, name, purpose, store.make_folder) as folder:
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(staging.made_whole(layout.STORAGE, name, purpose, store.make_folder))
             bounds.prepare(folder)
-            with _nothing(folder) as tree:
-                store.make(folder, tree, name, NO_BOUNDS)
+            _make_empty(store, folder, name)
             records.write(folder, records.Record(kind, template))
             yield Storage(kind, template, folder)
             staging.sync_filesystem(folder)
 
 
-@contextlib.contextmanager
-def _nothing(folder: str) -> Iterator[str]:
-    """An empty tree, in a directory of storage that is being made."""
+def _make_empty(store: BackingStore, folder: str, name: str) -> None:
+    """Make storage of an empty tree."""
     with paths.opened(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as parent:
         volumes.make(parent, _EMPTY, 0o755)
-        yield os.path.join(folder, _EMPTY)
+        store.make(folder, os.path.join(folder, _EMPTY), name, NO_BOUNDS)
         paths.remove_tree(parent, _EMPTY)
 
 

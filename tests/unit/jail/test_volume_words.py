@@ -89,7 +89,7 @@ def test_parameters(said: dict[str, Any], canonical: dict[str, str], shown: dict
 def test_no_parameter_leads_out_of_the_network(name: str) -> None:
     """Whatever is written, what is taken lies below net/, part by part."""
     try:
-        (path,) = sysctls.parse({name: 1})
+        path = min(sysctls.parse({name: 1}))
     except ValueError:
         return
     parts = path.split("/")

@@ -144,7 +144,8 @@ def _decompressed(packed: int, place: _Place) -> Iterator[int]:
     most = min(max(_ALWAYS, size * _RATIO), place.room.bytes)
     tools = Toolbox({found.program: found.package})
     command = toolbox.command(found.program, "--decompress", "--stdout", *found.options)
-    with _output(place, command, tools, packed, most) as archive:
+    with contextlib.ExitStack() as stack:
+        archive = stack.enter_context(_output(place, command, tools, packed, most))
         if archive is None:
             raise _too_large(f"more than {most} bytes, {most // size} times its size", place)
         yield archive
@@ -176,7 +177,7 @@ def _output(place: _Place, command: Sequence[str], tools: Toolbox, source: int, 
             return
         said = [line for line in messages.read().decode(errors="replace").splitlines() if not _HARMLESS.fullmatch(line)]
         if status or said:
-            raise _failure(place, next(iter(tools.programs)), status, said)
+            raise _failure(place, min(tools.programs), status, said)
         with paths.opened(output.reopen()) as result:
             yield result
 
