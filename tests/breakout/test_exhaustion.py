@@ -32,6 +32,7 @@ from ansible_collections.cellblock.jails.tests.integration.support.calls import 
 Record = Callable[[str, object], None]
 
 _SECONDS = 1.5
+_FLOW_SECONDS = 20  # nf_conntrack_udp_timeout is 30
 _MEBIBYTE = 1 << 20
 
 
@@ -241,8 +242,11 @@ def test_connection_tracking(cell: Cell, routed: None) -> None:
     wanted = min(bound + 2000, 40000)
     if wanted < bound:
         pytest.skip(f"an eighth of the host's flows is {bound}, too many for a test")
+    before = time.monotonic()
     with cell.taking("flows", wanted, str(0xC6120001)) as taken:
         assert taken.end == "all"
+        if time.monotonic() - before > _FLOW_SECONDS:
+            pytest.skip("this host was so slow that the first flows had been forgotten before the last came")
         expect_stopped(int(count.read_text(encoding="ascii")) < bound, "flows")
 
 
