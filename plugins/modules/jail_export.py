@@ -25,6 +25,11 @@ requirements:
 extends_documentation_fragment:
   - cellblock.jails.attributes
   - cellblock.jails.attributes.idempotent
+attributes:
+  idempotent:
+    support: partial
+    details:
+      - With O(force=true) the file is written at each run.
 options:
   name:
     description: The jail. Either this or O(jails) is needed. It has to be stopped, unless O(snapshot) is given.

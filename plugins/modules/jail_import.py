@@ -15,6 +15,8 @@ description:
     programs that are confined like a jail.
   - What the jail was made of is recorded too, so that a task with M(cellblock.jails.jail_rootfs) that made it on the
     other host finds nothing to do here.
+  - Its identity comes with the tree. For a copy that is to run beside the original, C(jail renew NAME) on the host has
+    the next start give it another machine id and other SSH host keys.
   - C(jail import) on the host reads the same from standard input.
 author:
   - cellblock.jails contributors (@cellblock)

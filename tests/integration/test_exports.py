@@ -309,8 +309,10 @@ def another_host() -> Iterator[None]:
 
 
 def test_on_another_host(rich: str, tmp_path: Path) -> None:
-    """Where there is neither the template nor the jail, and ids are others, the import is the same tree and runs."""
+    """Where there is neither the template nor the jail, and ids are others, the import is the same tree and runs. A
+    limit of its size that cannot hold there is refused with what to do."""
     before = described(rich)
+    limited = stored(rich).kind == "image"
     template = stored(rich).template
     module("jail_export", name=rich, dest=str(tmp_path / "jail.tar"), compression="zstd")
     content = (tmp_path / "jail.tar").read_bytes()
@@ -320,6 +322,12 @@ def test_on_another_host(rich: str, tmp_path: Path) -> None:
         moved = tmp_path / "moved.tar"
         moved.write_bytes(content)
         wish = {"name": rich, "src": str(moved), "trusted": True}
+        if limited:
+            error = converge.converge(imports.FACET, [wish], check=False)[rich].error or ""
+            assert error.startswith("size: ")
+            assert "do not trust the export" in error
+            assert not os.path.exists(layout.storage(rich))
+            wish["trusted"] = False
         outcome = converge.converge(imports.FACET, [wish], check=False)[rich]
         assert outcome.error is None
         assert stored(rich).template == template

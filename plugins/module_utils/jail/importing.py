@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .. import layout
@@ -55,18 +55,25 @@ class Wish(NamedTuple):
 
 
 class _Stream(NamedTuple):
-    """An export that is being read."""
+    """An export that is being read.
+
+    :param stack: of what reads it.
+    """
 
     reader: Reader
     relay: Relay
     decompressor: Program | None
+    stack: contextlib.ExitStack
 
     def finish(self) -> str:
-        """The checksum of the file, once all of it has been read and is as it was written."""
+        """The checksum of the file, once all of it has been read and is as it was written. Nothing of what has read it
+        is left then: a jail that is there needs no clearing up."""
         self.reader.check()
         if self.decompressor is not None:
             self.decompressor.expect_success("the decompressor")
-        return f"sha256:{self.relay.finish().sha256}"
+        checksum = self.relay.finish().sha256
+        self.stack.close()
+        return f"sha256:{checksum}"
 
 
 def read(name: str, source: int, wish: Wish) -> list[str]:
@@ -90,16 +97,17 @@ def read(name: str, source: int, wish: Wish) -> list[str]:
 def _opened(source: int, log: BuildLog) -> Iterator[_Stream]:
     beginning = streams.read(source, _BEGINNING)
     kind = confined_tar.compression_of(beginning)
-    with streams.out_of(source, beginning) as relay, contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        relay = stack.enter_context(streams.out_of(source, beginning))
         if kind is None:
-            yield _Stream(Reader(relay.end), relay, None)
+            yield _Stream(Reader(relay.end), relay, None, stack)
             return
         plain, end = streams.pipe()
         stack.callback(os.close, plain)
         packed = relay.give_away()
         job = confined_tar.decompress(kind, packed, end, log.descriptor)
         program = stack.enter_context(build.running(None, job, [packed, end]))
-        yield _Stream(Reader(plain), relay, program)
+        yield _Stream(Reader(plain), relay, program, stack)
 
 
 def _make(name: str, stream: _Stream, wish: Wish, log: BuildLog) -> list[str]:
@@ -111,7 +119,7 @@ def _make(name: str, stream: _Stream, wish: Wish, log: BuildLog) -> list[str]:
         raise JailError("the export's template is no key of one")
     coming = _beside_the_recorded(name, untrusted.parsed(name, taken), wish.kind)
     with storage.filled(name, wish.kind, template) as stored:
-        size.give(stored, coming["rootfs"])
+        _limit(stored, coming["rootfs"])
         program = _unpack(stored, stream.reader, log)
         checksum = stream.finish()
         if wish.checksum not in (None, checksum):
@@ -120,6 +128,14 @@ def _make(name: str, stream: _Stream, wish: Wish, log: BuildLog) -> list[str]:
         notes.write(stored.folder, notes.IMPORTED, checksum)
         adopt.bring(stored.folder, Coming(coming))
     return _left_out(said, taken)
+
+
+def _limit(stored: Storage, recorded: Mapping[str, Any]) -> None:
+    try:
+        size.give(stored, recorded)
+    except JailError as error:
+        advice = "do not trust the export, whose limits are left out then, or import it where they can hold"
+        raise JailError(error.args[0], option=error.option, advice=advice) from error
 
 
 def _harmless(said: Desired) -> dict[str, dict[str, Any]]:

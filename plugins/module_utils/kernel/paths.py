@@ -28,6 +28,7 @@ RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
 READ_LIMIT = 1 << 20
+_ATTEMPTS = 1000
 
 _RENAME_EXCHANGE = 2  # linux/fs.h
 
@@ -39,9 +40,16 @@ class _OpenHow(ctypes.Structure):
 
 
 def openat2(directory: int, path: str, flags: int, resolve: int, mode: int = 0) -> int:
-    """openat2(2); always close-on-exec."""
+    """openat2(2); always close-on-exec.
+
+    The kernel says EAGAIN when something was renamed somewhere while it looked at a ``..``; the call is to be repeated
+    then, for as long as it takes in practice but not for ever.
+    """
     how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
-    return syscall("openat2", directory, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how), target=path)
+    for _attempt in range(_ATTEMPTS):
+        with contextlib.suppress(BlockingIOError):
+            return syscall("openat2", directory, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how), target=path)
+    raise OSError(errno.EAGAIN, "openat2: things are renamed all the time", path)
 
 
 def open_directory(path: str) -> int:

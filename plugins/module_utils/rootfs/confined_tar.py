@@ -25,6 +25,8 @@ FOLDER = posixpath.basename(SUBJECT)
 
 _PLACE = posixpath.dirname(SUBJECT)
 _TAR = Toolbox({"tar": "tar"})
+_MEMORY = 1 << 30
+"""Bytes that each of these programs may use, whatever the tree or the stream makes it remember."""
 _DEVICES_MAX = 1000
 LIST_MAX = 1 << 18
 """So many bytes of the list of device nodes are of interest."""
@@ -64,7 +66,7 @@ COMPRESSIONS = {
 def list_devices(output: int, errors: int) -> Job:
     """Print the device nodes of a tree, for :func:`devices`."""
     command = toolbox.command("find", SUBJECT, "-xdev", "(", "-type", "b", "-o", "-type", "c", ")", "-print0")
-    return Job(command, output, errors, None, Toolbox({"find": "findutils"}))
+    return Job(command, output, errors, None, Toolbox({"find": "findutils"}), _MEMORY)
 
 
 def devices(listed: bytes) -> list[bytes]:
@@ -82,13 +84,13 @@ def pack(output: int, errors: int, excluded: Sequence[bytes]) -> Job:
     """Write a tree to ``output``, without these members and all below them."""
     exclude = [f"--exclude={os.fsdecode(name)}" for name in excluded]
     command = toolbox.command("tar", *_PACK, *_METADATA, "--anchored", "--no-wildcards", *exclude, FOLDER)
-    return Job(command, output, errors, None, _TAR)
+    return Job(command, output, errors, None, _TAR, _MEMORY)
 
 
 def unpack(source: int, output: int, errors: int) -> Job:
     """Fill a tree from a stream that begins with ``source``; members outside of :data:`FOLDER` are passed over."""
     command = toolbox.command("tar", *_UNPACK, *_METADATA, FOLDER)
-    return Job(command, output, errors, source, _TAR)
+    return Job(command, output, errors, source, _TAR, _MEMORY)
 
 
 def compression_of(beginning: bytes) -> str | None:
@@ -109,4 +111,4 @@ def decompress(kind: str, source: int, output: int, errors: int) -> Job:
 def _filter(kind: str, options: Sequence[str], source: int, output: int, errors: int) -> Job:
     found = COMPRESSIONS[kind]
     tools = Toolbox({found.program: found.package})
-    return Job(toolbox.command(found.program, *options), output, errors, source, tools)
+    return Job(toolbox.command(found.program, *options), output, errors, source, tools, _MEMORY)
