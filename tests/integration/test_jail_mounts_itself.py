@@ -70,6 +70,13 @@ def test_it_mounts_and_unmounts(mounter: str) -> None:
     assert shell(mounter, "cat /mnt/l/f /mnt/u/f") == "low\nup\n"
 
 
+def test_programs_fall_back_to_the_calls_that_it_may_make(mounter: str, probe: str) -> None:
+    """libmount tries the newer calls first, and mount(2) only where they say that they are not there."""
+    assert inside(mounter, probe, "fsopen", "tmpfs") == "ENOSYS\n"
+    module("jail_state", name=[mounter], allow_mount=False, state="restarted")
+    assert inside(mounter, probe, "fsopen", "tmpfs") == "EPERM\n"
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -63,6 +63,7 @@ mq_timedsend mq_unlink recvfrom recvmmsg recvmsg sendmmsg sendmsg sendto setsock
 _SYSTEM_V = "msgctl msgget msgrcv msgsnd semctl semget semop semtimedop shmat shmctl shmdt shmget"
 
 _NEWER_MOUNT_CALLS = "fsopen fsconfig fsmount fspick move_mount mount_setattr open_tree open_tree_attr"
+"""libmount takes ENOSYS, and nothing else, for a kernel without them, and then makes the calls that are opened."""
 
 _OPENED_BY = {
     "allow_mount": "mount umount2",
@@ -103,6 +104,8 @@ def allowlist(opened: Collection[str] = ()) -> Filter:
     more = [calls for switch, calls in _OPENED_BY.items() if switch in opened]
     names = " ".join((_FILES, _MEMORY, _PROCESSES, _EVENTS, _COMMUNICATION, *more)).split()
     missing = ["clone3", _NUMBERED, *(name for name in _SYSTEM_V.split() if name not in names)]
+    if "allow_mount" in opened:
+        missing += _NEWER_MOUNT_CALLS.split()
     rules = [Rule(name, ALLOW) for name in names]
     rules += [Rule("personality", ALLOW, (Argument(0, "==", value),)) for value in _PERSONALITIES]
     rules += [Rule(name, answer(errno.ENOSYS)) for name in missing]

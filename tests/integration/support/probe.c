@@ -100,6 +100,8 @@ static long call(int words, char **word)
         return ioctl(open(word[2], O_RDONLY), FIFREEZE, 0);
     if (!strcmp(word[1], "mount"))
         return mount("none", word[2], word[3], 0, NULL);
+    if (!strcmp(word[1], "fsopen"))
+        return syscall(SYS_fsopen, word[2], 0);
     if (!strcmp(word[1], "getpid32"))
         return low_call(20, 0, 0);
     if (!strcmp(word[1], "socket32")) {
