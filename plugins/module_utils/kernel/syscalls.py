@@ -51,7 +51,6 @@ _BY_MACHINE = {
 
 AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
-AT_SYMLINK_NOFOLLOW = 0x100
 
 Argument = Union[int, bytes, None, Any]
 

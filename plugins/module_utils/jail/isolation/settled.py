@@ -32,7 +32,6 @@ _TAKEN_BY_SECURELEVEL = (
 )
 """From which level on which capabilities cannot be had, whatever opens them."""
 _NETWORK_SECURE = 3
-_NETWORK_SYSCTLS = "/proc/sys/net"
 
 _FOREIGN = {"linux": {}, "linux32": {"x86_64": ("x86",), "aarch64": ("arm",)}}
 """By personality and machine: architectures (libseccomp's names) whose calls are allowed like the native ones."""
