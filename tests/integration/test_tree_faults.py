@@ -35,11 +35,6 @@ from ansible_collections.cellblock.jails.tests.integration.support.layer import 
 SMALL: dict[str, Any] = {"method": "skeleton", "binaries": ["true"]}
 
 
-_STRIDE = 1 if os.environ.get("JAILS_TEST_EVERY_STEP") else 7
-"""Of an export and an import, which start two or three programs in confinement, each with a hundred steps of its own
-and always the same, every seventh step is taken, unless all are asked for."""
-
-
 @pytest.fixture(autouse=True)
 def orphans() -> Iterator[None]:
     """For every test here."""
@@ -183,7 +178,7 @@ def test_exporting(box: str, tmp_path: Path) -> None:
     def plain() -> bytes:
         return gzip.decompress(path.read_bytes())
 
-    faults.survives_every_kill(export, finish, _STRIDE)
+    faults.survives_every_kill(export, finish, faults.SLOW)
 
 
 @pytest.mark.parametrize("storage_kind", ["overlay", "btrfs"], indirect=True)
@@ -205,4 +200,4 @@ def test_importing(box: str, tmp_path: Path) -> None:
         converged(state.FACET, name, state="absent")
         assert name not in json.loads(Path(layout.IDS).read_text())
 
-    faults.survives_every_kill(read, finish, _STRIDE)
+    faults.survives_every_kill(read, finish, faults.SLOW)

@@ -376,7 +376,7 @@ def test_killed_at_every_step_the_next_build_converges(tree: Path) -> None:
         assert (Path(templates.tree(key)) / "etc/motd").read_text() == "hello\n"
         templates.remove(key)
 
-    faults.survives_every_kill(lambda: templates.ensure(recipe, build.confine), finish, faults.SLOW_STRIDE)
+    faults.survives_every_kill(lambda: templates.ensure(recipe, build.confine), finish, faults.SLOW)
 
 
 def test_a_killed_build_takes_its_programs_along(host: Path) -> None:

@@ -102,7 +102,7 @@ def test_killed_at_every_step_the_next_build_converges(host: Path, world: World)
             assert os.path.exists(f"{templates.tree(key)}/bin/tool")
             templates.remove(key)
 
-        faults.survives_every_kill(lambda: templates.ensure(recipe, build.confine), finish, faults.SLOW_STRIDE)
+        faults.survives_every_kill(lambda: templates.ensure(recipe, build.confine), finish, faults.SLOW)
 
 
 def holds_what_its_packages_say(tree: Path) -> None:

@@ -17,6 +17,7 @@ from ansible_collections.cellblock.jails.plugins.module_utils.jail.facet import 
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process
 
 from . import sandbox, tracing
+from .processes import children, wait_for_no_children
 
 
 @contextlib.contextmanager
@@ -46,8 +47,8 @@ def half_made(*places: str) -> list[str]:
     return found
 
 
-SLOW_STRIDE = 1 if os.environ.get("JAILS_TEST_EVERY_STEP") else 10
-"""For methods that take seconds: without ``JAILS_TEST_EVERY_STEP=1`` they are killed at each tenth step only."""
+SLOW = None if os.environ.get("JAILS_TEST_EVERY_STEP") else 25
+"""For long work of many steps: without ``JAILS_TEST_EVERY_STEP=1`` it is killed at so many of them only."""
 
 
 def leaked() -> dict[str, Any]:
@@ -63,23 +64,15 @@ def leaked() -> dict[str, Any]:
     }
 
 
-def reap() -> None:
-    """Wait until all that was started by a killed process has ended."""
-    while True:
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            return
-
-
-def survives_every_kill(begin: Callable[[], object], finish: Callable[[], object], stride: int = 1) -> int:
-    """Kill ``begin`` at each step, or each ``stride``-th; after each, ``finish`` runs and has to find its way, and
-    nothing may have leaked then. How often it was hit."""
+def survives_every_kill(begin: Callable[[], object], finish: Callable[[], object], most: int | None = None) -> int:
+    """Kill ``begin`` at each step, or at ``most`` so many of them; after each, ``finish`` runs and has to find its
+    way, and nothing may have leaked then. How often it was hit."""
     before = leaked()
+    ours = children()  # a test's web server
     hits = 0
     with orphans_are_ours():
-        for number, step in tracing.killed_at_each_step(begin, stride):
-            reap()
+        for number, step in tracing.killed_at_each_step(begin, most):
+            wait_for_no_children(ours)
             finish()
             assert leaked() == before, f"killed at step {number}, {step}"
             hits += number > 0

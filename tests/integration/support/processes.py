@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Callable
 
@@ -32,13 +33,14 @@ def command_line(pid: int) -> str:
     return "(gone)"
 
 
-def wait_for_no_children() -> None:
-    """Reap all that was orphaned until nobody is left."""
-    deadline = time.monotonic() + 5
-    while children():
-        assert time.monotonic() < deadline, f"still there: {[command_line(pid) for pid in children()]}"
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(-1, os.WNOHANG)
+def wait_for_no_children(spared: Collection[int] = ()) -> None:
+    """Reap all that was orphaned until nobody is left but those that are ``spared``."""
+    deadline = time.monotonic() + 20
+    while left := set(children()) - set(spared):
+        assert time.monotonic() < deadline, f"still there: {[command_line(pid) for pid in left]}"
+        for pid in left:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
         time.sleep(0.001)
 
 

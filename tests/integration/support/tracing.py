@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -91,14 +92,15 @@ def steps(action: Action) -> list[str]:
     return [line.partition("(")[0] for line in lines if "(" in line]
 
 
-def killed_at_each_step(action: Action, stride: int = 1) -> Iterator[tuple[int, str]]:
-    """For each of these steps (each ``stride``-th): have a process begin the action and be killed by SIGKILL as it
-    enters that call; then give the step's number and name, for the caller to look at what is left and to run it to its
-    end. A run that was not hit, because it had less to do than the undisturbed one, is passed over."""
+def killed_at_each_step(action: Action, most: int | None = None) -> Iterator[tuple[int, str]]:
+    """For each of these steps, or ``most`` so many of them at equal distances: have a process begin the action and be
+    killed by SIGKILL as it enters that call; then give the step's number and name, for the caller to look at what is
+    left and to run it to its end. A run that was not hit, because it had less to do than the undisturbed one, is passed
+    over."""
     names = steps(action)
     assert names, "the action changes nothing"
     yield 0, "the undisturbed run"
-    for number in range(1, len(names) + 1, stride):
+    for number in range(1, len(names) + 1, math.ceil(len(names) / (most or len(names)))):
         name = names[number - 1]
         # strace counts each system call by itself.
         kill = f"inject={name}:signal=SIGKILL:when={names[:number].count(name)}"
