@@ -22,7 +22,7 @@ import pytest
 from ansible_collections.cellblock.jails.plugins.module_utils import layout, runtime
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import converge, imports, state
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import paths
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import exportfile
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.exports import exportfile
 from ansible_collections.cellblock.jails.tests.integration.support import evidence, likeness, richtree, sandbox
 from ansible_collections.cellblock.jails.tests.integration.support.calls import (
     attempt,

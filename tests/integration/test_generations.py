@@ -21,7 +21,8 @@ from ansible_collections.cellblock.jails.plugins.module_utils import files, layo
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import build
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import caches, recipes, storage, templates
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import recipes, storage, templates
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.fetching import caches
 from ansible_collections.cellblock.jails.tests.integration.support import calls, evidence
 from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt, jail, module, refused
 

@@ -20,7 +20,8 @@ import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import store
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import exportfile, space
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import space
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.exports import exportfile
 from ansible_collections.cellblock.jails.tests.integration.support import evidence
 from ansible_collections.cellblock.jails.tests.integration.support.archives import Archive
 from ansible_collections.cellblock.jails.tests.integration.support.calls import (

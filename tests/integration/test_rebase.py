@@ -22,13 +22,9 @@ from hypothesis import strategies as st
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import paths, process
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import (
-    rebase,
-    records,
-    storage,
-    templates,
-)
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import records, storage, templates
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.bounds import Bounds
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.sharing import rebase
 from ansible_collections.cellblock.jails.tests.integration.support import evidence, filesystems, overlays, tracing
 
 Names = Callable[[int], list[str]]

@@ -21,8 +21,9 @@ from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import dedupe as sharing
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import store
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import extents, process
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import dedupe, keep, owned, storage, trees
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import owned, storage, trees
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.bounds import Bounds
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.sharing import dedupe, keep
 from ansible_collections.cellblock.jails.tests.integration.support import evidence, filesystems, overlays
 
 Names = Callable[[int], list[str]]

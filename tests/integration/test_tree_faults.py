@@ -27,7 +27,8 @@ from ansible_collections.cellblock.jails.plugins.module_utils.jail import (
     state,
     store,
 )
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import exportfile, snapshots, storage
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import snapshots, storage
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.exports import exportfile
 from ansible_collections.cellblock.jails.tests.integration.support import faults
 from ansible_collections.cellblock.jails.tests.integration.support.faults import converged
 from ansible_collections.cellblock.jails.tests.integration.support.layer import own_files, stored

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 from ..errors import JailError, sentence
 from ..kernel import mounts
-from ..rootfs import bounds, dedupe, keep, owned, rebase, storage, templates
-from ..rootfs.dedupe import CannotShareError, Pool
-from ..rootfs.lowers import Lowers
+from ..rootfs import bounds, owned, storage, templates
+from ..rootfs.sharing import dedupe, keep, rebase
+from ..rootfs.sharing.dedupe import CannotShareError, Pool
+from ..rootfs.sharing.lowers import Lowers
 from ..rootfs.storage import Storage
 from . import adopt, live, names, stop, store
 

@@ -18,12 +18,13 @@ from typing import Any
 
 from ..errors import JailError
 from ..kernel import paths
-from ..rootfs import buildlog, confined_tar, exportfile, snapshots, storage, streams
+from ..rootfs import buildlog, snapshots, storage
 from ..rootfs.builder import Job
 from ..rootfs.buildlog import BuildLog
+from ..rootfs.exports import confined_tar, exportfile, streams
+from ..rootfs.exports.streams import Sum
 from ..rootfs.layers import Subject
 from ..rootfs.storage import Storage
-from ..rootfs.streams import Sum
 from . import adopt, build, desired, live
 from .build import Program
 from .desired import Desired

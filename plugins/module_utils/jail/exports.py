@@ -14,7 +14,8 @@ from typing import Any
 from .. import files
 from ..errors import JailError
 from ..kernel import paths
-from ..rootfs import confined_tar, snapshots
+from ..rootfs import snapshots
+from ..rootfs.exports import confined_tar
 from . import exporting
 from .facet import Facet, Values, all_well, always, no_conflicts, parse_each
 from .labels import parse_label

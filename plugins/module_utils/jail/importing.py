@@ -20,13 +20,14 @@ from typing import Any, NamedTuple
 
 from .. import layout
 from ..errors import JailError
-from ..rootfs import buildlog, confined_tar, exportfile, notes, space, storage, streams
+from ..rootfs import buildlog, notes, space, storage
 from ..rootfs.backing.kinds import STORES
 from ..rootfs.buildlog import BuildLog
-from ..rootfs.exportfile import Reader
+from ..rootfs.exports import confined_tar, exportfile, streams
+from ..rootfs.exports.exportfile import Reader
+from ..rootfs.exports.streams import Relay
 from ..rootfs.layers import Subject
 from ..rootfs.storage import Storage
-from ..rootfs.streams import Relay
 from . import adopt, build, network, size, store, untrusted
 from .adopt import Coming
 from .build import Program

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import JailError
-from ..rootfs import checksums, recipes, storage, templates
+from ..rootfs import recipes, storage, templates
+from ..rootfs.fetching import checksums
 from . import ages, build, clone, identity, size, store
 from .facet import Facet, Values, all_well, no_conflicts, parse_each
 from .options import Option

@@ -10,7 +10,8 @@ import time
 from typing import NamedTuple
 
 from .. import layout
-from . import caches, generations, records, space, storage, templates
+from . import generations, records, space, storage, templates
+from .fetching import caches
 
 TEMPLATE, LEFTOVER, CACHE = "template", "leftover", "cache"
 

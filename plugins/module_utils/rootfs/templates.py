@@ -21,8 +21,9 @@ from typing import Any
 from .. import files, layout
 from ..errors import JailError
 from ..kernel import paths
-from . import buildlog, caches, generations, recipes, records, space, staging, volumes
+from . import buildlog, generations, recipes, records, space, staging, volumes
 from .builder import Builder, Confine
+from .fetching import caches
 from .methods import apk, archive, debootstrap, dnf, skeleton
 
 _BUILDERS: Mapping[str, Builder] = {

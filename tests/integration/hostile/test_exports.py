@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import exportfile
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.exports import exportfile
 from ansible_collections.cellblock.jails.tests.integration.hostile import (
     test_attributes,
     test_headers,

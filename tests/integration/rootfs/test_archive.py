@@ -23,7 +23,8 @@ from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import build
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import mounts, process
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import checksums, hosttools, recipes, templates
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import hosttools, recipes, templates
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.fetching import checksums
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.methods import archive
 from ansible_collections.cellblock.jails.tests.integration.support import faults, web
 from ansible_collections.cellblock.jails.tests.integration.support.layer import SmallDisk, dot_names, log_lines

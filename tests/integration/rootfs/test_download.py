@@ -20,7 +20,7 @@ import pytest
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import download
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.fetching import download
 from ansible_collections.cellblock.jails.tests.integration.support import web
 from ansible_collections.cellblock.jails.tests.integration.support.layer import SmallDisk
 from ansible_collections.cellblock.jails.tests.integration.support.processes import in_another_process

@@ -12,8 +12,8 @@ import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import paths
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import hosttools, lowly
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.methods import dnf
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import hosttools
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.methods import dnf, lowly
 
 TRY = f"""
 id -u

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import keep
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.sharing import keep
 
 
 def test_configuration_and_data_are_kept(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import marks
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.sharing import marks
 
 
 def test_what_is_seen_through_an_overlay() -> None:

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import members
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.members import Member
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.methods import members
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.methods.members import Member
 
 names = st.binary(min_size=1, max_size=60).map(lambda name: name.replace(b"\0", b"n"))
 parts = st.binary(min_size=1, max_size=8).map(lambda part: part.replace(b"\0", b"n").replace(b"/", b"s"))

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Callable, NamedTuple
 
 from ...errors import JailError
-from .. import download, space
+from .. import space
+from ..fetching import download
 from . import apkfiles
 from .apkfiles import Entry, Split
 

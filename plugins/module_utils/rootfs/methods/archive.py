@@ -27,13 +27,15 @@ from typing import NamedTuple
 from ... import layout
 from ...errors import JailError
 from ...kernel import paths
-from .. import bounded, checksums, download, hosttools, intree, members, space, toolbox
+from .. import hosttools, intree, space, toolbox
 from ..builder import Confine, Job
 from ..buildlog import BuildLog
-from ..members import Member, Omitted
+from ..fetching import checksums, download
 from ..recipes import Recipe
 from ..space import Room
 from ..toolbox import Toolbox
+from . import bounded, members
+from .members import Member, Omitted
 
 _MEMORY = 1 << 30
 _MESSAGES_MAX = 1 << 20

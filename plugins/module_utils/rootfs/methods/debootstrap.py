@@ -21,9 +21,10 @@ import re
 
 from ...errors import JailError
 from ...kernel import paths
-from .. import caches, hosttools, intree
+from .. import hosttools, intree
 from ..builder import Confine, Job
 from ..buildlog import BuildLog
+from ..fetching import caches
 from ..recipes import Recipe
 from . import hostapt, mmdebstrap
 

@@ -17,11 +17,11 @@ from collections.abc import Mapping, Sequence
 
 from ...errors import JailError
 from ...kernel import paths
-from .. import hosttools, intree, lowly, staging
+from .. import hosttools, intree, staging
 from ..builder import Confine
 from ..buildlog import BuildLog
 from ..recipes import Recipe
-from . import rpmrepos
+from . import lowly, rpmrepos
 from .confinedrpm import Rpm
 from .rpmrepos import Source
 

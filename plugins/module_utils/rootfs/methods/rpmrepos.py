@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Callable, NamedTuple
 
 from ...errors import JailError
-from .. import download
+from ..fetching import download
 from ..recipes import Recipe
 
 HOST = "/etc/yum.repos.d"

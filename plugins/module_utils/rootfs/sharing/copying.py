@@ -10,8 +10,8 @@ import os
 import stat
 from collections.abc import Mapping
 
-from ..kernel import extents, inodeflags, paths, xattrs
-from .trees import Found, Tree
+from ...kernel import extents, inodeflags, paths, xattrs
+from ..trees import Found, Tree
 
 _PERMISSIONS = 0o7777
 

@@ -13,9 +13,10 @@ import stat
 from collections.abc import Mapping
 from types import TracebackType
 
-from ..errors import JailError
-from . import likeness, marks, trees
-from .trees import Found, Tree
+from ...errors import JailError
+from .. import trees
+from ..trees import Found, Tree
+from . import likeness, marks
 
 
 class Lowers:

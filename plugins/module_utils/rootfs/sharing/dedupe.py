@@ -25,10 +25,10 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import NamedTuple
 
-from ..kernel import extents, paths
-from . import trees
+from ...kernel import extents, paths
+from .. import trees
+from ..trees import Found
 from .keep import Keep
-from .trees import Found
 
 _LARGEST = 4 << 30
 """Larger files are not looked at: what is as large as this and the same in two jails is data."""

@@ -19,10 +19,11 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any, Callable
 
-from .. import layout
-from ..errors import JailError
-from ..kernel import paths
-from . import caches, checksums, staging
+from ... import layout
+from ...errors import JailError
+from ...kernel import paths
+from .. import staging
+from . import caches, checksums
 
 _FILE = "file"
 _LOCK = "download-"

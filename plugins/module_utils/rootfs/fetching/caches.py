@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
-from .. import files, layout
+from ... import files, layout
 
 _USE = "caches"
 

@@ -20,12 +20,13 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from .. import layout
-from ..errors import JailError
-from . import keep, lowers, moves, records, staging, storage, templates
+from ... import layout
+from ...errors import JailError
+from .. import moves, records, staging, storage, templates
+from ..trees import Tree
+from . import keep, lowers
 from .rebase_steps import COPIED, DROPPED, ENTER, LEAVE, Comparison, Step
 from .rebase_upper import Upper
-from .trees import Tree
 
 _KIND = "overlay"
 _BLOCK = 512  # of st_blocks, stat(2)

@@ -11,8 +11,8 @@ import stat
 from collections.abc import Mapping
 from typing import Callable
 
-from ..kernel import paths, xattrs
-from .trees import Found, Tree
+from ...kernel import paths, xattrs
+from ..trees import Found, Tree
 
 Reader = Callable[[Mapping[str, bytes], str], dict[str, bytes]]
 """What counts of the attributes of something at a path: ``marks.seen`` or ``marks.plain``."""

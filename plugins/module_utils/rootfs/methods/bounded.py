@@ -15,8 +15,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from ..kernel import paths, process
-from . import hosttools
+from ...kernel import paths, process
+from .. import hosttools
 
 _CHUNK = 1 << 20
 

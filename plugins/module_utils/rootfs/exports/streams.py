@@ -14,8 +14,8 @@ import signal
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..kernel import paths, process
-from . import hosttools
+from ...kernel import paths, process
+from .. import hosttools
 
 CHUNK = 1 << 20
 _F_SETPIPE_SZ = 1031  # linux/fcntl.h; in Python's fcntl since 3.10

@@ -10,8 +10,8 @@ import hashlib
 import os
 import stat
 
-from ..errors import JailError
-from ..kernel import paths
+from ...errors import JailError
+from ...kernel import paths
 
 _DEFAULT = "sha256"
 _CHUNK = 1 << 20

@@ -12,8 +12,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from .. import files, layout
-from . import hosttools
+from ... import files, layout
+from .. import hosttools
 
 PLACE = layout.RUN
 """Where such a program finds its directory; those above the real one nobody but root can enter."""

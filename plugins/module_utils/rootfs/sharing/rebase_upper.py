@@ -14,11 +14,11 @@ import os
 from collections.abc import Mapping
 from typing import Callable
 
-from ..errors import JailError
-from ..kernel import inodeflags, paths, xattrs
+from ...errors import JailError
+from ...kernel import inodeflags, paths, xattrs
+from ..trees import Found, Tree
 from . import copying, marks
 from .rebase_steps import COPIED, DROPPED, ENTER, HIDDEN, KEPT, LEAVE, NEEDED, OPAQUE, Step
-from .trees import Found, Tree
 
 
 class _Open:

@@ -21,7 +21,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import JailError
+from ...errors import JailError
 from . import streams
 
 FORMAT = 1

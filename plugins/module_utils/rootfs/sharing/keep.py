@@ -20,8 +20,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ..errors import JailError
-from ..kernel import paths
+from ...errors import JailError
+from ...kernel import paths
 
 FOLDERS = (
     *("boot", "dev", "etc", "home", "lost+found", "media", "mnt", "proc", "root", "run", "selinux", "srv", "sys"),

@@ -14,7 +14,7 @@ import os
 import stat
 from collections.abc import Mapping
 
-from ..errors import JailError
+from ...errors import JailError
 
 OPAQUE = {"user.overlay.opaque": b"y"}
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, cellblock.jails contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Trees as tar streams, by programs of the host that run in confinement on a tree at :data:`.toolbox.SUBJECT`.
+"""Trees as tar streams, by programs of the host that run in confinement on a tree at :data:`..toolbox.SUBJECT`.
 
 Owners are the numbers that the jail sees. Kept are times to the nanosecond, hard links, holes, ACLs, file capabilities
 and the attributes ``user.*``; all other attributes mean something to their host only. A stream holds no sockets, which
@@ -15,10 +15,10 @@ import posixpath
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..errors import JailError
-from . import toolbox
-from .builder import Job
-from .toolbox import SUBJECT, Toolbox
+from ...errors import JailError
+from .. import toolbox
+from ..builder import Job
+from ..toolbox import SUBJECT, Toolbox
 
 FOLDER = posixpath.basename(SUBJECT)
 """With this folder begins the name of every member of a stream."""

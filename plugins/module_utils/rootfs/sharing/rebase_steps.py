@@ -14,12 +14,13 @@ import stat
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from ..errors import JailError
-from ..kernel import paths, xattrs
-from . import likeness, lowers, marks, trees
+from ...errors import JailError
+from ...kernel import paths, xattrs
+from .. import trees
+from ..trees import Found, Tree
+from . import likeness, lowers, marks
 from .keep import Keep
 from .lowers import Lowers
-from .trees import Found, Tree
 
 ENTER, LEAVE = "enter", "leave"
 """A directory of the view begins, or it and all below it is done. It is made when something has to be in it."""
