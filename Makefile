@@ -76,7 +76,7 @@ breakout-compare: test-packages venv ## the same attacks in bubblewrap, runc, po
 	$(BIN)/python tests/breakout/compare.py
 
 test: test-packages lint sanity ## all of it (root)
-	$(BIN)/pytest tests/unit tests/integration tests/breakout
+	$(BIN)/pytest tests/unit tests/integration tests/breakout --durations 30
 
 demo: host-packages venv ## build and start jails here, then show that the same play changes nothing (root)
 	scripts/demo.sh
