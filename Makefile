@@ -30,10 +30,13 @@ TEST_PACKAGES := \
 	xz-utils \
 	zstd
 
+# Its default profile, and Docker's, is what runc is measured under.
+PROFILE_PACKAGES := golang-github-containers-common
+
 # The targets below change one host and share one virtual environment: never two at a time.
 .NOTPARALLEL:
 .PHONY: help host-packages test-packages venv lint sanity unit integration breakout breakout-compare test demo demo-clean
-.PHONY: bench bench-rootfs bench-dedupe clean
+.PHONY: bench bench-rootfs bench-dedupe bench-syscalls clean
 
 help: ## this list (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -92,6 +95,10 @@ bench-rootfs: test-packages venv ## measure what the clones of a template cost, 
 
 bench-dedupe: test-packages venv ## measure what upgraded jails give back when they share again (root)
 	$(BIN)/python benchmarks/dedupe.py
+
+bench-syscalls: test-packages venv ## measure what a system call costs in a jail, on the host and in runc (root)
+	@scripts/host-packages.sh $(PROFILE_PACKAGES)
+	$(BIN)/python benchmarks/syscalls.py
 
 clean: ## remove what the targets above made in this directory
 	rm -rf $(VENV) .ansible .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output cellblock-jails-*.tar.gz

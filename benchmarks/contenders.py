@@ -10,15 +10,12 @@ first instruction, and ends it again.
 from __future__ import annotations
 
 import abc
-import errno
-import json
 import os
 import select
 import shutil
-import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
@@ -31,21 +28,14 @@ from ansible_collections.cellblock.jails.plugins.module_utils.jail import (
     start,
     stop,
     store,
-    syscall_policy,
 )
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import (
-    capabilities,
-    idmap,
-    mounts,
-    namespaces,
-    paths,
-    process,
-    seccomp,
-)
+from ansible_collections.cellblock.jails.plugins.module_utils.jail.isolation import options, programs, settled
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import capabilities
 from ansible_collections.cellblock.jails.plugins.module_utils.net import addresses
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import storage, templates
 
-from . import host
+from . import host, oci
+from .oci import Bundle
 
 Process = subprocess.Popen[bytes]
 
@@ -328,8 +318,9 @@ def whole_floor(binary: str, tree: Tree) -> Contender:
 
 def _filters(tree: Tree) -> list[str]:
     """Our compiled seccomp programs, as files."""
+    names = settled.settle(options.desired({})).programs
     found = []
-    for number, program in enumerate(map(seccomp.compile_filter, syscall_policy.filters())):
+    for number, program in enumerate(map(programs.read, names)):
         path = os.path.join(tree.folder, f"seccomp{number}.bpf")
         with open(path, "wb") as file:
             file.write(program)
@@ -346,20 +337,14 @@ class OciRuntime(Contender):
             "same namespaces, id range, /dev, /proc, /sys, cgroup, masks, capabilities, pivot_root, one seccomp list, "
             "which it compiles; its root is an idmapped overlay made once beforehand"
         )
-        self._jail = host.PREFIX + runtime
-        self._tree = tree
-        self._bundle = os.path.join(tree.folder, runtime)
-        self._state = os.path.join(tree.folder, f"{runtime}-state")
+        self._bundle = Bundle(runtime, tree.key, tree.folder)
+        self._argv = tree.argv
         self._running: Process | None = None
 
     def prepare(self) -> str | None:
         if shutil.which(self.name) is None:
             return f"{self.name} is not installed"
-        os.mkdir(self._bundle)
-        first = ids.first_id(ids.allocate(self._jail))
-        self._mount_root(first)
-        with open(os.path.join(self._bundle, "config.json"), "w", encoding="utf-8") as file:
-            json.dump(self._configuration(first), file)
+        self._bundle.make(self._argv, oci.our_list())
         try:
             self.start()
             self.stop()
@@ -367,41 +352,14 @@ class OciRuntime(Contender):
             return str(error)
         return None
 
-    def _mount_root(self, first: int) -> None:
-        """The overlay that our start makes each time, with both layers idmapped by a user namespace of the same ids."""
-        storage.create(self._jail, "overlay", self._tree.key)
-        root = os.path.join(self._bundle, "rootfs")
-        parts = {name: os.path.join(self._bundle, name) for name in ("lower", "upper")}
-        for path in (root, *parts.values()):
-            os.mkdir(path)
-        with paths.opened(_user_namespace(first)) as userns, storage.layers(self._jail) as layers:
-            for name, mount in (("lower", layers.lower), ("upper", layers.upper)):
-                assert mount is not None
-                idmap.map_mount(mount, userns)
-                with paths.opened(paths.open_directory(parts[name])) as place:
-                    mounts.attach(mount, place)
-        upper = parts["upper"]
-        options = {"lowerdir": parts["lower"], "upperdir": f"{upper}/upper", "workdir": f"{upper}/work"}
-        with paths.opened(paths.open_directory(root)) as place:
-            mounts.attach(mounts.create("overlay", options), place)
-
-    def _run(self, *words: str) -> Process:
-        return subprocess.Popen(
-            [self.name, "--root", self._state, *words],
-            stdin=subprocess.PIPE,  # runc gives its standard streams to the jail's root: not the host's /dev/null
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-        )
-
     def start(self) -> tuple[int, int]:
         before = time.monotonic_ns()
-        running = self._run("run", "--detach", "--bundle", self._bundle, self._jail)
+        running = self._bundle.run("--detach")
         line = _line_of(running)
         if not line:
             running.kill()
             running.wait()
-            self._run("delete", "--force", self._jail).communicate()
+            self._bundle.delete()
             raise JailError(f"{self.name} failed: {_said(running)}")
         running.wait()
         self._running = running
@@ -412,82 +370,10 @@ class OciRuntime(Contender):
         assert self._running.stdout
         assert self._running.stderr
         before = time.monotonic_ns()
-        self._run("delete", "--force", self._jail).communicate()
+        self._bundle.delete()
         self._running.stdout.read()
         took = time.monotonic_ns() - before
         self._running.stdout.close()
         self._running.stderr.close()
         host.reap()
         return took
-
-    def _configuration(self, first: int) -> dict[str, Any]:
-        names = [f"CAP_{name}" for name in policy.CAPABILITIES]
-        allowed = [rule.call for rule in syscall_policy.allowlist().rules if rule.action == seccomp.ALLOW]
-        mapping = [{"containerID": 0, "hostID": first, "size": ids.COUNT}]
-        return {
-            "ociVersion": "1.0.2",
-            "process": {
-                "terminal": False,
-                "user": {"uid": 0, "gid": 0},
-                "args": list(self._tree.argv),
-                "env": [f"{name}={value}" for name, value in policy.ENVIRONMENT.items()],
-                "cwd": "/",
-                "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), names),
-                "rlimits": [{"type": "RLIMIT_CORE", "soft": 1, "hard": 1}],
-            },
-            "root": {"path": "rootfs"},
-            "hostname": "bench",
-            "mounts": [
-                _oci_mount("/proc", "proc", "nosuid", "noexec", "nodev"),
-                _oci_mount("/dev", "tmpfs", "nosuid", "strictatime", "mode=755", *_limits(policy.DEV_LIMITS)),
-                _oci_mount("/dev/pts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "gid=5"),
-                _oci_mount("/dev/shm", "tmpfs", "nosuid", "nodev", "mode=1777", *_limits(policy.SHM_LIMITS)),
-                _oci_mount("/dev/mqueue", "mqueue", "nosuid", "noexec", "nodev"),
-                _oci_mount("/sys", "sysfs", "nosuid", "noexec", "nodev", "ro"),
-                _oci_mount("/run", "tmpfs", "nosuid", "nodev", "mode=755", *_limits(policy.RUN_LIMITS)),
-            ],
-            "linux": {
-                "namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "cgroup", "user")],
-                "uidMappings": mapping,
-                "gidMappings": mapping,
-                "cgroupsPath": f"/{layout.CGROUP_PARENT}/{self._jail}",
-                "resources": {"pids": {"limit": limits.DEFAULT_PIDS}},
-                "maskedPaths": [f"/proc/{path}" for path in policy.MASKED_PROC]
-                + [f"/sys/{path}" for path in policy.MASKED_SYS],
-                "readonlyPaths": [f"/proc/{path}" for path in policy.READONLY_PROC],
-                "seccomp": {
-                    "defaultAction": "SCMP_ACT_ERRNO",
-                    "defaultErrnoRet": errno.ENOSYS,
-                    "syscalls": [{"names": sorted(set(allowed)), "action": "SCMP_ACT_ALLOW"}],
-                },
-            },
-        }
-
-
-def _oci_mount(destination: str, fstype: str, *options: str) -> dict[str, Any]:
-    return {"destination": destination, "type": fstype, "source": fstype, "options": list(options)}
-
-
-def _limits(limits: Mapping[str, str]) -> list[str]:
-    return [f"{name}={value}" for name, value in limits.items()]
-
-
-def _user_namespace(first: int) -> int:
-    """A descriptor of a user namespace with our range of ids, which outlives the process that made it."""
-    reading, writing = os.pipe()
-
-    def holder() -> None:
-        namespaces.unshare(namespaces.CLONE_NEWUSER)
-        os.write(writing, b".")
-        signal.pause()
-
-    pid = process.fork(holder)
-    try:
-        os.read(reading, 1)
-        idmap.map_ids(pid, first, ids.COUNT)
-        return namespaces.open_namespace(pid, "user")
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        process.wait(pid)
-        os.close(reading)
-        os.close(writing)

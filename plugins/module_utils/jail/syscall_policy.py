@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which system calls a jail may make: the default seccomp policy, and what each of the switches opens in it.
 
-Two filters are stacked, and the kernel takes the stricter answer (seccomp(2)): an allowlist by name, and refusals
-by argument. libseccomp cannot compare one argument twice in a rule, so "any ioctl but these two" is not one rule of
+There are two filters, and what the first allows the second decides: refusals by argument, and an allowlist by name.
+libseccomp cannot compare one argument twice in a rule, so "any ioctl but these two" is not one rule of
 an allowlist.
 """
 
@@ -86,7 +86,7 @@ _NAMESPACE_FLAGS = tuple(namespaces.KINDS.values())
 
 @functools.lru_cache(maxsize=16)
 def filters(opened: Sequence[str] = (), architectures: Sequence[str] = ()) -> tuple[Filter, ...]:
-    """The default policy, in the order of loading.
+    """The default policy, each of which decides what those before it allow.
 
     :param opened: the names of the switches (``allow_sysvipc``, ...) that are on.
     :param architectures: further ones whose calls are filtered alike, as :class:`Filter` has them.

@@ -39,7 +39,7 @@ def test_a_jail_of_which_nothing_was_said_has_the_baseline() -> None:
     assert set(found.capabilities) == set(policy.CAPABILITIES)
     assert tuple(found.masked_paths) == policy.MASKED_PATHS
     assert tuple(found.readonly_paths) == policy.READONLY_PATHS
-    assert len(found.programs) == 2
+    assert len(found.programs) == 1
     assert (found.profile, found.no_new_privs, found.personality) == ("", False, "linux")
 
 

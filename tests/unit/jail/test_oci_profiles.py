@@ -70,6 +70,18 @@ def test_an_error_without_a_number_is_the_usual_one() -> None:
     assert oci.parse(DENY, HERE).default == answer(errno.EPERM)
 
 
+def test_an_error_by_its_name() -> None:
+    """As podman's profiles have it beside the number, and before it."""
+    named = {**DENY, "defaultErrnoRet": 1, "defaultErrno": "ENOSYS"}
+    assert oci.parse(named, HERE).default == answer(errno.ENOSYS)
+    assert rules(action="SCMP_ACT_ERRNO", errno="EDOM") == (Rule("read", answer(errno.EDOM)),)
+    assert rules(action="SCMP_ACT_ERRNO", errno="", errnoRet=7) == (Rule("read", answer(7)),)
+    with pytest.raises(ValueError, match="'EWHAT' is not the name of an error"):
+        rules(action="SCMP_ACT_ERRNO", errno="EWHAT")
+    with pytest.raises(ValueError, match="38 is not the name of an error"):
+        rules(action="SCMP_ACT_ERRNO", errno=38)
+
+
 @pytest.mark.parametrize(
     ("action", "meant"),
     [

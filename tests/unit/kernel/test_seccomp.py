@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import json
 import os
 import platform
@@ -77,8 +78,13 @@ def call(name: str | int, *arguments: int) -> str:
 
 
 def under(filters: list[Filter], action: Callable[[], Any]) -> Any:
-    """What an action gives in a child that has loaded these filters. Its end by a signal raises."""
-    programs = [seccomp.compile_filter(each) for each in filters]
+    """What an action gives in a child that has loaded the one program of these filters. Its end by a signal raises."""
+    compiled = [seccomp.compile_filter(each) for each in filters]
+    return under_programs([functools.reduce(seccomp.chain, compiled)] if compiled else [], action)
+
+
+def under_programs(programs: list[bytes], action: Callable[[], Any]) -> Any:
+    """The same for programs."""
     reading, writing = os.pipe()
 
     def child() -> None:
@@ -240,16 +246,17 @@ def test_compiled_programs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(layout, "CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(layout, "LOCKS", str(tmp_path / "locks"))
     read = programs.read.__wrapped__
-    names = [programs.keep(each) for each in policy()]
-    assert [read(name) for name in names] == [seccomp.compile_filter(each) for each in policy()]
-    (kept,) = [path for path in (tmp_path / "cache").iterdir() if names[0] in path.name]
+    name = programs.keep(policy())
+    assert read(name) == functools.reduce(seccomp.chain, map(seccomp.compile_filter, policy()))
+    assert programs.keep(policy()[:1]) != name
+    (kept,) = [path for path in (tmp_path / "cache").iterdir() if name in path.name]
     assert kept.stat().st_mode & 0o077 == 0
     kept.write_bytes(b"\0" * 8)
-    assert programs.keep(policy()[0]) == names[0]
-    assert read(names[0]) == b"\0" * 8
+    assert programs.keep(policy()) == name
+    assert read(name) == b"\0" * 8
     kept.unlink()
     with pytest.raises(JailError, match="restart the jail"):
-        read(names[0])
+        read(name)
 
 
 @pytest.mark.parametrize("family", [socket.AF_PACKET, socket.AF_NETLINK, 30, 40, 44])
@@ -298,20 +305,25 @@ def test_newer_calls_are_missing() -> None:
         return [call("getpid"), call("mount"), call(1000)]
 
     assert under([everything], ask) == ["EPERM", "EPERM", "EPERM"]
-    missing = seccomp.newer_calls_missing()
-    reading, writing = os.pipe()
+    missing, compiled = seccomp.newer_calls_missing(), seccomp.compile_filter(everything)
+    assert under_programs([compiled, missing], ask) == ["EPERM", "EPERM", "ENOSYS"]
+    assert under_programs([seccomp.chain(missing, compiled)], ask) == ["EPERM", "EPERM", "ENOSYS"]
 
-    def child() -> None:
-        process.forbid_new_privileges()
-        for program in (seccomp.compile_filter(everything), missing):
-            seccomp.load(program)
-        os.write(writing, json.dumps(ask()).encode())
 
-    pid = process.fork(child)
-    os.close(writing)
-    with os.fdopen(reading) as file:
-        assert json.loads(file.read()) == ["EPERM", "EPERM", "ENOSYS"]
-    assert process.wait(pid) == 0
+def test_a_chain_answers_as_its_parts_do() -> None:
+    """One program for both halves of the policy: every call says what it says under the two."""
+
+    def ask() -> list[str]:
+        found = [call(number, *(0xFFFFFFFF,) * 6) for number in _NUMBERS.values() if number != _NUMBERS["clone"]]
+        found += [call("ioctl", 99, request) for request in (0x5401, 0x5412, 0x541C, 0x100005412)]
+        found += [_open_socket(family, socket.SOCK_DGRAM, 0) for family in range(70)]
+        return [*found, call(1000), call("personality", 8), call("personality", 0x40000)]
+
+    halves = [seccomp.compile_filter(each) for each in policy()]
+    stacked = under_programs(halves, ask)
+    assert under(policy(), ask) == stacked
+    assert under(policy()[1:], ask) != stacked
+    assert under(policy()[:1], ask) != stacked
 
 
 _TO_REPORT = ("write", "exit_group", "seccomp", "mmap", "munmap", "brk", "futex", "rt_sigaction", "madvise")

@@ -46,10 +46,10 @@ _ARCHITECTURE = re.compile(r"SCMP_ARCH_([A-Z0-9_]+)")
 _VERSION = re.compile(r"([0-9]+)\.([0-9]+)")
 
 _KEYS = {
-    "defaultAction", "defaultErrnoRet", "architectures", "archMap", "flags", "syscalls", "listenerPath",
+    "defaultAction", "defaultErrnoRet", "defaultErrno", "architectures", "archMap", "flags", "syscalls", "listenerPath",
     "listenerMetadata",
 }  # fmt: skip
-_CALL_KEYS = {"names", "name", "action", "errnoRet", "args", "comment", "includes", "excludes"}
+_CALL_KEYS = {"names", "name", "action", "errnoRet", "errno", "args", "comment", "includes", "excludes"}
 _CONDITION_KEYS = {"caps", "arches", "minKernel"}
 _ARGUMENT_KEYS = {"index", "value", "valueTwo", "op"}
 _UINT64_MAX = (1 << 64) - 1
@@ -80,7 +80,7 @@ def parse(profile: Any, here: Surroundings) -> Filter:
             raise ValueError(f"{key}: there is no process beside a jail that could answer its system calls")
     if any(flag != "SECCOMP_FILTER_FLAG_TSYNC" for flag in _list(profile, "flags", "flags")):
         raise ValueError(f"flags: {profile['flags']} is not supported, but for SECCOMP_FILTER_FLAG_TSYNC")
-    default = _action(profile, "defaultAction", "defaultErrnoRet", "defaultAction")
+    default = _action(profile, "defaultAction", ("defaultErrno", "defaultErrnoRet"), "defaultAction")
     rules: list[Rule] = []
     for number, entry in enumerate(_list(profile, "syscalls", "syscalls")):
         rules += _rules(entry, f"syscalls[{number}]", here)
@@ -115,12 +115,12 @@ def _number(value: Any, where: str, most: int) -> int:
     return value
 
 
-def _action(value: Mapping[str, Any], key: str, errno_key: str, where: str) -> int:
+def _action(value: Mapping[str, Any], key: str, errno_keys: tuple[str, str], where: str) -> int:
+    """An action of its name and error, whose own name goes before its number where both are there."""
     name = _word(value, key)
     if name in _PLAIN:
         return _PLAIN[name]
-    number = value.get(errno_key)
-    number = errno.EPERM if number is None else _number(number, f"{where}: {errno_key}", _ERRNO_MAX)
+    number = _error(value, errno_keys, where)
     if name == "SCMP_ACT_ERRNO":
         return seccomp.answer(number)
     if name == "SCMP_ACT_TRACE":
@@ -130,10 +130,21 @@ def _action(value: Mapping[str, Any], key: str, errno_key: str, where: str) -> i
     raise ValueError(f"{where}: {name!r} is not an action")
 
 
+def _error(value: Mapping[str, Any], keys: tuple[str, str], where: str) -> int:
+    by_name, by_number = keys
+    name, number = value.get(by_name), value.get(by_number)
+    if name:
+        numbers = {word: code for code, word in errno.errorcode.items()}
+        if not isinstance(name, str) or name not in numbers:
+            raise ValueError(f"{where}: {by_name}: {name!r} is not the name of an error")
+        return numbers[name]
+    return errno.EPERM if number is None else _number(number, f"{where}: {by_number}", _ERRNO_MAX)
+
+
 def _rules(entry: Any, where: str, here: Surroundings) -> list[Rule]:
     """The rules of an entry; none where its conditions do not hold."""
     _expect(entry, where, _CALL_KEYS)
-    action = _action(entry, "action", "errnoRet", where)
+    action = _action(entry, "action", ("errno", "errnoRet"), where)
     calls = [*_list(entry, "names", f"{where}.names"), *([entry["name"]] if entry.get("name") else [])]
     if not calls or not all(isinstance(call, str) for call in calls):
         raise ValueError(f"{where} names no system call")

@@ -14,7 +14,7 @@ import functools
 import hashlib
 import os
 import platform
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Callable
 
 from ... import files, layout
@@ -23,17 +23,21 @@ from ...kernel import seccomp
 from ...kernel.seccomp import Filter
 
 
-def keep(policy: Filter) -> str:
-    """The name of a filter's program, compiled now if it was not yet.
+def keep(policies: Sequence[Filter]) -> str:
+    """The name of the one program of these filters, each of which decides what those before it allow; compiled now if
+    it was not yet.
 
     :raises JailError: where libseccomp is missing, or refuses it.
     """
-    return _keep(policy, lambda: seccomp.compile_filter(policy))
+    return _keep(tuple(policies), lambda: functools.reduce(seccomp.chain, map(seccomp.compile_filter, policies)))
 
 
-def keep_newer_calls_missing() -> str:
-    """The name of the program of :func:`seccomp.newer_calls_missing`, likewise."""
-    return _keep("newer calls are missing", seccomp.newer_calls_missing)
+def keep_with_newer_missing(policy: Filter) -> str:
+    """The name of the program of a filter after that of :func:`seccomp.newer_calls_missing`, likewise."""
+    return _keep(
+        ("newer calls are missing", policy),
+        lambda: seccomp.chain(seccomp.newer_calls_missing(), seccomp.compile_filter(policy)),
+    )
 
 
 def _keep(source: Hashable, compiled: Callable[[], bytes]) -> str:

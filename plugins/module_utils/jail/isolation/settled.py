@@ -46,12 +46,9 @@ def settle(values: Mapping[str, Any]) -> Isolation:
     _refuse_impossible(values)
     bounding = _capabilities(values)
     filters, digest = _filters(values, bounding)
-    names = [programs.keep(each) for each in filters]
-    if digest and answers(filters[0].default):
-        names.append(programs.keep_newer_calls_missing())
     return Isolation(
         capabilities=bounding,
-        programs=names,
+        programs=_programs(filters, digest),
         profile=digest,
         no_new_privs=values["no_new_privs"],
         personality=values["personality"],
@@ -106,7 +103,8 @@ def _capabilities(values: Mapping[str, Any]) -> list[str]:
 
 
 def _filters(values: Mapping[str, Any], bounding: Collection[str]) -> tuple[Sequence[Filter], str]:
-    """The seccomp filters in the order of loading, and the digest of the profile that they are from."""
+    """The seccomp filters, each of which decides what those before it allow, and the digest of the profile that they
+    are from."""
     if values["seccomp"] == profiles.UNCONFINED:
         return [], ""
     if values["seccomp"] != profiles.DEFAULT:
@@ -115,6 +113,14 @@ def _filters(values: Mapping[str, Any], bounding: Collection[str]) -> tuple[Sequ
     opened = tuple(switch for switch in SWITCHES if values[switch])
     foreign = _FOREIGN[values["personality"]].get(platform.machine(), ())
     return syscall_policy.filters(opened, foreign), ""
+
+
+def _programs(filters: Sequence[Filter], digest: str) -> list[str]:
+    if not filters:
+        return []
+    if digest and answers(filters[0].default):
+        return [programs.keep_with_newer_missing(filters[0])]
+    return [programs.keep(filters)]
 
 
 def _changed(baseline: Sequence[str], said: Mapping[str, Sequence[str]]) -> list[str]:
