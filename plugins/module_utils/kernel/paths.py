@@ -132,11 +132,16 @@ def write_file(root: int, path: str, content: bytes, mode: int = 0o644) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         with opened(os.open(temporary, flags, mode, dir_fd=parent)) as descriptor:
             os.fchmod(descriptor, mode)
-            rest = memoryview(content)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
+            write_all(descriptor, content)
             os.fsync(descriptor)
         _publish(parent, temporary, name)
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """write(2) until all of it is written."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
 def _temporary(parent: int, name: str) -> str:

@@ -52,13 +52,15 @@ def packed(toolbox: Toolbox) -> Iterator[int]:
     attributes = NOSUID | NODEV
     with paths.opened(mounts.create("tmpfs", {"mode": "0755", "size": _SIZE}, attributes)) as root:
         intree.make_directory(root, _LIBRARIES)
-        for program, package in toolbox.programs.items():
-            _pack(root, program, hosttools.find(program, package))
-        for program, path in toolbox.places.items():
-            _pack(root, program, path)
-        for path, content in toolbox.files.items():
-            _make_room(root, path)
-            paths.write_file(root, path, content, 0o755)
+        found = {program: hosttools.find(program, package) for program, package in toolbox.programs.items()}
+        places = {**found, **toolbox.places}
+        for program, path in places.items():
+            _put(root, program, _read(path))
+        for name, path in _needed(places).items():
+            _put(root, name, _read(path))
+        for name, content in toolbox.files.items():
+            _make_room(root, name)
+            _put(root, name, content)
         mounts.set_attributes(root, attributes | RDONLY)
         yield root
 
@@ -68,17 +70,27 @@ def command(program: str, *arguments: str) -> Sequence[str]:
     return [f"{PLACE}/{program}.loader", "--library-path", f"{PLACE}/{_LIBRARIES}", f"{PLACE}/{program}", *arguments]
 
 
-def _pack(root: int, program: str, path: str) -> None:
-    content = _read(path)
-    paths.write_file(root, program, content, 0o755)
-    loader = libraries.interpreter(content)
-    if loader is None:
-        raise ValueError(f"{path} is no program with a dynamic loader")  # a mistake of the caller
-    paths.write_file(root, f"{program}.loader", _read(loader), 0o755)
-    for library in libraries.needed_by(path, loader):
-        name = os.path.basename(library)
-        if library != loader:
-            paths.write_file(root, f"{_LIBRARIES}/{name}", _read(library), 0o755)
+def _needed(programs: Mapping[str, str]) -> dict[str, str]:
+    """The loaders and libraries of programs: their paths on the host, by those in the toolbox."""
+    found = {}
+    for program, path in programs.items():
+        loader = libraries.interpreter(_read(path))
+        if loader is None:
+            raise ValueError(f"{path} is no program with a dynamic loader")  # a mistake of the caller
+        found[f"{program}.loader"] = loader
+        for library in libraries.needed_by(path, loader):
+            if library != loader:
+                found[f"{_LIBRARIES}/{os.path.basename(library)}"] = library
+    return found
+
+
+def _put(root: int, path: str, content: bytes) -> None:
+    """Write a file where there is none. It need not be on disk nor there at once: nobody else sees the file system
+    before it is whole, and it is gone with us."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with paths.opened(paths.open_plain(root, path, flags, 0o755)) as descriptor:
+        os.fchmod(descriptor, 0o755)
+        paths.write_all(descriptor, content)
 
 
 def _make_room(root: int, path: str) -> None:

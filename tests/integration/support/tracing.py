@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -44,6 +45,7 @@ _WRITING = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|O_TMPFILE")
 _QUESTION = re.compile(
     r"\bioctl\(\d+, (TCGETS|TIOCGWINSZ|FIOCLEX|FIONBIO|FS_IOC_FIEMAP|FIDEDUPERANGE, \{.*\bdest_count=0)\b"
 )
+_FAILED = re.compile(r" = -1 E[A-Z]+ \([^()]*\)$")
 _OWN_OUTPUT = re.compile(r"\bwrite\([12], ")
 _LOCAL_SOCKET = re.compile(r"\bsocket\(AF_UNIX, ")
 _NO_FILES = ("/dev/null", "/dev/tty")
@@ -82,14 +84,23 @@ def calls_of(command: list[str], given: str, environment: dict[str, str]) -> lis
         return trace.read().splitlines()
 
 
-def steps(action: Action) -> list[str]:
-    """The changing calls that a process of ours makes for an action, by name; those of its children are theirs."""
+def steps(action: Action) -> list[tuple[str, int]]:
+    """The changing calls that a process of ours makes for an action, in their order: the name of each, and the how
+    manieth of that name it is. Those of its children are theirs. One that failed or was a question has changed nothing:
+    killed there, a process leaves what it leaves at the next one."""
     with tempfile.TemporaryDirectory() as place:
         trace = Path(place) / "trace"
         status = _traced(action, ["-o", str(trace), "-e", f"trace={CHANGING}"])
         assert status == 0, f"the undisturbed run ended with {status}"
         lines = trace.read_text(encoding="utf-8", errors="replace").splitlines()
-    return [line.partition("(")[0] for line in lines if "(" in line]
+    counted: Counter[str] = Counter()
+    found = []
+    for line in lines:
+        name, bracket, _rest = line.partition("(")
+        counted[name] += bool(bracket)
+        if bracket and not _FAILED.search(line) and not _QUESTION.search(line):
+            found.append((name, counted[name]))
+    return found
 
 
 def killed_at_each_step(action: Action, most: int | None = None) -> Iterator[tuple[int, str]]:
@@ -97,13 +108,12 @@ def killed_at_each_step(action: Action, most: int | None = None) -> Iterator[tup
     killed by SIGKILL as it enters that call; then give the step's number and name, for the caller to look at what is
     left and to run it to its end. A run that was not hit, because it had less to do than the undisturbed one, is passed
     over."""
-    names = steps(action)
-    assert names, "the action changes nothing"
+    found = steps(action)
+    assert found, "the action changes nothing"
     yield 0, "the undisturbed run"
-    for number in range(1, len(names) + 1, math.ceil(len(names) / (most or len(names)))):
-        name = names[number - 1]
-        # strace counts each system call by itself.
-        kill = f"inject={name}:signal=SIGKILL:when={names[:number].count(name)}"
+    for number in range(1, len(found) + 1, math.ceil(len(found) / (most or len(found)))):
+        name, count = found[number - 1]
+        kill = f"inject={name}:signal=SIGKILL:when={count}"  # strace counts each system call by itself
         status = _traced(action, ["-o", os.devnull, "-e", f"trace={name}", "-e", kill])
         assert status in (0, 128 + signal.SIGKILL), f"step {number} ({name}): ended with {status}"
         if status:
