@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator
 
 from .. import files, layout
+from .. import harmless as shown
 from ..kernel import mounts, paths
 
 _ASIDE_BYTES = 1 << 20
@@ -50,8 +51,7 @@ def last_lines(name: str, number: int | None = None, limit: int = READ_BYTES) ->
 
 def harmless(line: bytes) -> str:
     """A line as text, with a question mark for each control character but tab and newline."""
-    text = line.decode(errors="replace")
-    return "".join(character if character.isprintable() or character in "\t\n" else "?" for character in text)
+    return shown.text(line.decode(errors="replace"))
 
 
 def tail(name: str) -> str:
