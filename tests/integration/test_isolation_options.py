@@ -483,3 +483,21 @@ def test_what_cannot_be_had_is_refused(box: Box, options: dict[str, Any], said: 
     for check in (True, False):
         assert said in refused("jail_state", check=check, name=[box.name], **options)
     assert Path(f"{layout.desired(box.name)}/state.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("flags", ["0x10", "0x20"], ids=["immutable", "append-only"])
+def test_what_such_a_flag_keeps_is_removed_all_the_same(name: str, probe: str, flags: str) -> None:
+    """A jail's root that may set them does so on files and directories and on its own log: the jail can be started
+    again, cloned, and removed. (For root of the host rm(1) cannot remove it.)"""
+    module("jail_rootfs", name=name, method="skeleton", binaries=["busybox", probe])
+    state = {"userns": "host", "allow_chflags": True, "command": ["sleep", "100000"]}
+    module("jail_state", name=[name], **state, state="started")
+    shell(name, "mkdir -p /srv/a/b; touch /srv/a/b/file")
+    for path in ("/srv/a/b/file", "/srv/a/b", "/srv/a", "/srv", "/proc/1/fd/1"):
+        assert inside(name, probe, "setflags", path, flags) == "ok\n"
+    folder = f"{layout.storage(name)}/upper/srv/a"
+    assert subprocess.run(["rm", "-rf", folder], capture_output=True, check=False).returncode
+    module("jail_state", name=[name], state="restarted")
+    module("jail_state", name=[name], state="absent")
+    assert not os.path.exists(layout.storage(name))
+    assert not os.path.exists(layout.console(name))

@@ -32,6 +32,7 @@ class Attributes(ctypes.Structure):
 
 GET_FLAGS = ioctl.request("FS_IOC_GETFLAGS", READ, ord("f"), 1, ctypes.c_long)
 SET_FLAGS = ioctl.request("FS_IOC_SETFLAGS", WRITE, ord("f"), 2, ctypes.c_long)
+SET_FLAGS_32 = ioctl.request("FS_IOC32_SETFLAGS", WRITE, ord("f"), 2, ctypes.c_int)
 GET_ATTRIBUTES = ioctl.request("FS_IOC_FSGETXATTR", READ, ord("X"), 31, Attributes)
 SET_ATTRIBUTES = ioctl.request("FS_IOC_FSSETXATTR", WRITE, ord("X"), 32, Attributes)
 
