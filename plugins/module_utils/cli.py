@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Callable
 
-from . import cli_trees, table
+from . import cli_trees, harmless, table
 from .errors import JailError
 from .jail import enter, live, names, policy, store
 from .kernel import image, process
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(text: str) -> None:
-    sys.stderr.write(f"jail: {text}\n")
+    sys.stderr.write(f"jail: {harmless.text(text)}\n")
 
 
 def _parser() -> argparse.ArgumentParser:

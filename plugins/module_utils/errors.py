@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from . import harmless
+
 
 class JailError(Exception):
     """Something that the user has to know of, in words to act on.
@@ -25,11 +27,11 @@ class JailError(Exception):
         text = super().__str__()
         if self.option:
             text = f"{self.option}: {text}"
-        return f"{text}; {self.advice}" if self.advice else text
+        return harmless.text(f"{text}; {self.advice}" if self.advice else text)
 
 
 def sentence(error: Exception) -> str:
     """An error in words for the user: the kernel's own where nobody below knew better ones."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror} ({error.filename})" if error.filename else error.strerror
-    return str(error)
+        return harmless.text(f"{error.strerror} ({error.filename})" if error.filename else error.strerror)
+    return harmless.text(str(error))

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from . import harmless
+
 
 def lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """A line for each row, with its end; each column is as wide as its widest cell."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() + "\n"
+        text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+        yield harmless.text(text).replace("\n", "?") + "\n"

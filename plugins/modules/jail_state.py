@@ -70,6 +70,9 @@ options:
         FreeBSD's C(allow.chflags) has it. V(false) where nothing was ever said.
       - Opens C(CAP_LINUX_IMMUTABLE). The kernel asks for it in the host's user namespace, so this can only be had with
         O(userns=host), and not from O(securelevel=1) on.
+      - With O(userns=host) no flag of a file can be changed unless this is V(true). Where it is, the jail's root can
+        also take directories out of the account of O(cellblock.jails.jail_rootfs#module:size), where that is held by
+        project quotas.
       - Changing it needs a restart.
     type: bool
   allow_raw_sockets: &allow_raw_sockets

@@ -483,3 +483,24 @@ def test_what_cannot_be_had_is_refused(box: Box, options: dict[str, Any], said: 
     for check in (True, False):
         assert said in refused("jail_state", check=check, name=[box.name], **options)
     assert Path(f"{layout.desired(box.name)}/state.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("flags", ["0x10", "0x20"], ids=["immutable", "append-only"])
+@pytest.mark.parametrize("kind", ["overlay", "directory"])
+def test_what_such_a_flag_keeps_is_removed_all_the_same(name: str, probe: str, kind: str, flags: str) -> None:
+    """A jail's root that may set them does so on files and directories and on its own log: the jail can be started
+    again and removed. (For root of the host rm(1) cannot remove the log, nor files that are not in an overlay.)"""
+    module("jail_rootfs", name=name, storage=kind, method="skeleton", binaries=["busybox", probe])
+    command = ["sh", "-c", "head -c 2000000 /dev/zero; exec sleep 100000"]  # so long a log is put aside
+    module("jail_state", name=[name], userns="host", allow_chflags=True, command=command, state="started")
+    shell(name, "mkdir -p /srv/a/b/c; touch /srv/a/b/file")
+    for path in ("/srv/a/b/file", "/srv/a/b/c", "/srv/a/b", "/srv/a", "/srv", "/proc/1/fd/1"):
+        assert inside(name, probe, "setflags", path, flags) == "ok\n"
+    kept = [layout.console(name), *([f"{layout.storage(name)}/root/srv/a"] if kind == "directory" else [])]
+    for path in kept:
+        assert subprocess.run(["rm", "-rf", path], capture_output=True, check=False).returncode
+    module("jail_state", name=[name], state="restarted")
+    assert inside(name, probe, "setflags", "/proc/1/fd/1", flags) == "ok\n"
+    module("jail_state", name=[name], state="absent")
+    assert not os.path.exists(layout.storage(name))
+    assert not [entry for entry in os.listdir(layout.LOG) if entry.startswith(f"{name}.")]

@@ -148,6 +148,31 @@ def test_the_hosts_user_namespace_makes_no_difference(
     assert write(name, 16)
 
 
+@pytest.mark.parametrize("kind", ["overlay", "directory"])
+@pytest.mark.parametrize("userns", ["host", "auto"])
+def test_no_jail_takes_its_files_out_of_the_account(
+    lib_on: LibOn, name: str, probe: str, kind: str, userns: str
+) -> None:
+    """Its root owns its directories, and the kernel lets an owner in the host's user namespace say to which project a
+    file belongs, and that a directory hands none on. (It lets root of the host do both.)"""
+    lib_on("xfs")
+    module("jail_rootfs", name=name, storage=kind, method="skeleton", binaries=["busybox", probe])
+    module("jail_state", name=[name], userns=userns, **SLEEP)
+    shell(name, "mkdir /srv/a")
+    folder = f"{layout.storage(name)}/{'upper' if kind == 'overlay' else 'root'}/srv/a"
+    with paths.opened(os.open(folder, os.O_RDONLY)) as directory:
+        inodeflags.set_project(directory, projects.FIRST)
+    attacks = [("setproject", "/srv/a", "0"), ("clearflags", "/srv/a", "0x20000000")]  # FS_PROJINHERIT_FL
+    for attack in attacks:
+        assert inside(name, probe, *attack) in ("EPERM\n", "EINVAL\n")
+        shell(name, "touch /srv/a/file")
+        with paths.opened(os.open(f"{folder}/file", os.O_RDONLY)) as file:
+            assert inodeflags.project(file) == projects.FIRST
+        shell(name, "rm /srv/a/file")
+    for call, _path, number in reversed(attacks):
+        assert subprocess.run([probe, call, folder, number], check=True, capture_output=True).stdout == b"ok\n"
+
+
 @pytest.mark.parametrize(("filesystem", "kind"), QUOTAS)
 def test_it_is_changed_while_the_jail_runs(lib: Callable[[str], None], name: str, filesystem: str, kind: str) -> None:
     """Upward and downward; less than it uses is refused with the figures, also in check mode; what somebody else has

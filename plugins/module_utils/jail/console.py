@@ -14,7 +14,8 @@ import os
 from collections.abc import Iterator
 
 from .. import files, layout
-from ..kernel import mounts, paths
+from .. import harmless as shown
+from ..kernel import inodeflags, mounts, paths
 
 _ASIDE_BYTES = 1 << 20
 """A log that has grown beyond this is put aside at the next start."""
@@ -26,15 +27,41 @@ READ_BYTES = 16 << 20
 def opened(name: str) -> Iterator[int]:
     """A descriptor to append to a jail's log."""
     files.make_private_directory(layout.LOG)
-    path = layout.console(name)
-    with contextlib.suppress(FileNotFoundError):
-        if os.stat(path).st_size > _ASIDE_BYTES:
-            os.rename(path, f"{path}.1")
+    path, aside = _paths(name)
+    if _regain(path) > _ASIDE_BYTES:
+        _regain(aside)
+        os.rename(path, aside)
     # Opened by a mount of its own that begins at the log's directory: /proc/1/fd shows no path of the host then.
     with paths.opened(paths.open_directory(layout.LOG)) as directory, paths.opened(mounts.clone(directory)) as place:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         with paths.opened(os.open(os.path.basename(path), flags, 0o600, dir_fd=place)) as descriptor:
             yield descriptor
+
+
+def remove(name: str) -> None:
+    """Remove a jail's log."""
+    for path in _paths(name):
+        _regain(path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _paths(name: str) -> tuple[str, str]:
+    """The log, and the one before it."""
+    path = layout.console(name)
+    return path, f"{path}.1"
+
+
+def _regain(path: str) -> int:
+    """The size of a log, which can be moved and removed from now on, whatever flags (``allow_chflags``) the jail's root
+    has put on it; 0 when there is none."""
+    try:
+        log = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    with paths.opened(log):
+        inodeflags.release(log)
+        return os.fstat(log).st_size
 
 
 def last_lines(name: str, number: int | None = None, limit: int = READ_BYTES) -> list[bytes]:
@@ -50,8 +77,7 @@ def last_lines(name: str, number: int | None = None, limit: int = READ_BYTES) ->
 
 def harmless(line: bytes) -> str:
     """A line as text, with a question mark for each control character but tab and newline."""
-    text = line.decode(errors="replace")
-    return "".join(character if character.isprintable() or character in "\t\n" else "?" for character in text)
+    return shown.text(line.decode(errors="replace"))
 
 
 def tail(name: str) -> str:

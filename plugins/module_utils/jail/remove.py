@@ -5,12 +5,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-
-from .. import layout
 from ..rootfs import snapshots, storage
-from . import ids, live, network, stop, store
+from . import console, ids, live, network, stop, store
 
 
 def has_traces(name: str) -> bool:
@@ -33,6 +29,4 @@ def remove(name: str) -> None:
     network.release(name)
     store.forget_all(name)
     ids.free(name)
-    for path in (layout.console(name), f"{layout.console(name)}.1"):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+    console.remove(name)

@@ -15,7 +15,7 @@ import functools
 import resource
 from collections.abc import Collection, Sequence
 
-from ..kernel import btrfs, namespaces
+from ..kernel import btrfs, inodeflags, namespaces
 from ..kernel.seccomp import ALLOW, Argument, Filter, Rule, answer
 
 _FILES = """
@@ -72,6 +72,10 @@ _OPENED_BY = {
 }
 """The calls that each switch opens."""
 
+OWNERS_FLAGS = "flags of files"
+"""Opened like a switch where the kernel itself refuses what would harm: to a user namespace of the jail's own it does,
+in the host's whoever owns a directory has it hand on another project, or none, and no limit of its size holds."""
+
 _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)  # PER_LINUX, PER_LINUX32, each with UNAME26, and the query
 _TIOCSTI, _TIOCLINUX, _TIOCSETD = 0x5412, 0x541C, 0x5423
 _FIFREEZE, _FITHAW = 0xC0045877, 0xC0045878  # a frozen root file system holds even SIGKILL up
@@ -116,9 +120,11 @@ def refusals(opened: Collection[str] = ()) -> Filter:
     """What is refused of the allowed calls, by their arguments."""
     refused = answer(errno.EPERM)
     rules = [Rule("clone", refused, (Argument(0, "masked==", flag, flag),)) for flag in _NAMESPACE_FLAGS]
-    # A subvolume that the jail makes would be bound by no limit of its size.
-    subvolumes = tuple(each.number for each in btrfs.UNPRIVILEGED)
-    for request in (_TIOCSTI, _TIOCLINUX, _TIOCSETD, _FIFREEZE, _FITHAW, *subvolumes):
+    # A subvolume that the jail makes would be bound by no limit of its size, nor a file of another project.
+    forbidden = [*btrfs.UNPRIVILEGED, inodeflags.SET_ATTRIBUTES]
+    if OWNERS_FLAGS not in opened and "allow_chflags" not in opened:
+        forbidden += [inodeflags.SET_FLAGS, inodeflags.SET_FLAGS_32]
+    for request in (_TIOCSTI, _TIOCLINUX, _TIOCSETD, _FIFREEZE, _FITHAW, *(each.number for each in forbidden)):
         rules.append(Rule("ioctl", refused, (Argument(1, "masked==", _LOW_32_BITS, request),)))
     # With it every program sends from any IPv6 address that it likes (of IPv4 the kernel checks the source).
     any_source = (

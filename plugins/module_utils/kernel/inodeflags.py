@@ -32,6 +32,7 @@ class Attributes(ctypes.Structure):
 
 GET_FLAGS = ioctl.request("FS_IOC_GETFLAGS", READ, ord("f"), 1, ctypes.c_long)
 SET_FLAGS = ioctl.request("FS_IOC_SETFLAGS", WRITE, ord("f"), 2, ctypes.c_long)
+SET_FLAGS_32 = ioctl.request("FS_IOC32_SETFLAGS", WRITE, ord("f"), 2, ctypes.c_int)
 GET_ATTRIBUTES = ioctl.request("FS_IOC_FSGETXATTR", READ, ord("X"), 31, Attributes)
 SET_ATTRIBUTES = ioctl.request("FS_IOC_FSSETXATTR", WRITE, ord("X"), 32, Attributes)
 
@@ -41,6 +42,8 @@ _NO_COPIES = 0x800000  # FS_NOCOW_FL
 # FS_COMPR_FL, FS_SYNC_FL, FS_NODUMP_FL, FS_NOATIME_FL, FS_NOCOMP_FL, FS_DIRSYNC_FL, FS_NOCOW_FL: what an owner sets for
 # a file or for the new files of a directory.
 _OWNERS = 0x4 | 0x8 | 0x40 | 0x80 | 0x400 | 0x10000 | _NO_COPIES
+
+_KEEPING = 0x10 | 0x20  # FS_IMMUTABLE_FL, FS_APPEND_FL
 
 _CANNOT = (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL)
 
@@ -60,6 +63,14 @@ def write_in_place(file: int) -> None:
     """Have an empty file of btrfs written in place, without copies and checksums: for what a block device writes into,
     whose pages may change on their way."""
     ioctl.call(file, SET_FLAGS, ctypes.c_int((_flags(file) or 0) | _NO_COPIES))
+
+
+def release(descriptor: int) -> None:
+    """Take the flags off by which a file or directory is kept from being removed and changed (chattr(1): ``i``, ``a``).
+    Where the file system has none, that is all."""
+    present = _flags(descriptor)
+    if present is not None and present & _KEEPING:
+        ioctl.call(descriptor, SET_FLAGS, ctypes.c_int(present & ~_KEEPING))
 
 
 def project(descriptor: int) -> int:

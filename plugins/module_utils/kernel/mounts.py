@@ -154,9 +154,13 @@ def pivot_into(root: int) -> None:
 
 
 def mount_table(pid: str = "self") -> list[Mounted]:
-    """The mounts that a process sees."""
+    """The mounts that a process sees.
+
+    Whoever owns a directory gives it its name, in which the kernel escapes the newline but no carriage return: that
+    ends no line.
+    """
     table = []
-    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
         for line in lines:
             before, after = line.rstrip("\n").split(" - ", 1)
             fields = before.split(" ")

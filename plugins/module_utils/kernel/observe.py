@@ -27,8 +27,11 @@ _LIMIT_COLUMN = 26  # where the figures begin (fs/proc/base.c)
 
 
 def status(pid: int) -> dict[str, str]:
-    """``/proc/PID/status`` by key."""
-    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+    """``/proc/PID/status`` by key.
+
+    A process gives itself its name, in which the kernel escapes the newline but no carriage return: that ends no line.
+    """
+    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace", newline="\n") as file:
         return {key: value.strip() for key, _colon, value in (line.partition(":") for line in file)}
 
 
@@ -57,7 +60,7 @@ def personality(pid: int) -> int:
 
 def control_groups(pid: int) -> list[tuple[str, str]]:
     """For each hierarchy its controllers, parted by commas (none for version 2), and the process's group in it."""
-    with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
+    with open(f"/proc/{pid}/cgroup", encoding="utf-8", newline="\n") as file:
         lines = [line.rstrip("\n").split(":", 2) for line in file]
     return [(controllers, path) for _number, controllers, path in lines]
 

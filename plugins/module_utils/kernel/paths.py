@@ -18,7 +18,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from . import btrfs, mounts
+from . import btrfs, inodeflags, mounts
 from .syscalls import AT_FDCWD, syscall
 
 RESOLVE_NO_XDEV = 0x01
@@ -208,8 +208,8 @@ def set_mode(parent: int, name: str, mode: int) -> None:
 
 
 def remove_tree(parent: int, name: str) -> None:
-    """Remove ``name`` and all below it, subvolumes of btrfs included. No link is followed and no mount is entered:
-    ``EXDEV`` or ``EBUSY`` ends it.
+    """Remove ``name`` and all below it, subvolumes of btrfs included, whatever flags keep it (chattr(1)). No link is
+    followed and no mount is entered: ``EXDEV`` or ``EBUSY`` ends it.
 
     However deep the tree is, three directories are open at a time: what lies deeper is moved up and comes later.
     """
@@ -220,7 +220,7 @@ def remove_tree(parent: int, name: str) -> None:
             return
         if error.errno not in (errno.ENOTDIR, errno.ELOOP):
             raise
-        os.unlink(name, dir_fd=parent)
+        _unlink(parent, name)
         return
     with opened(top):
         if _destroyed(parent, name, top):
@@ -270,7 +270,23 @@ def _destroyed(parent: int, name: str, directory: int) -> bool:
 
 
 def _open_to_empty(parent: int, name: str) -> int:
-    return open_beneath(parent, name, os.O_RDONLY | os.O_DIRECTORY)
+    directory = open_beneath(parent, name, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        inodeflags.release(directory)
+    except BaseException:
+        os.close(directory)
+        raise
+    return directory
+
+
+def _unlink(directory: int, name: str) -> None:
+    try:
+        os.unlink(name, dir_fd=directory)
+    except PermissionError:
+        found = open_beneath(directory, name, os.O_PATH | os.O_NOFOLLOW)
+        with opened(found), opened(open_content(found)) as file:
+            inodeflags.release(file)
+        os.unlink(name, dir_fd=directory)
 
 
 def _unlink_files(directory: int) -> list[str]:
@@ -281,7 +297,7 @@ def _unlink_files(directory: int) -> list[str]:
             if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.name)
             else:
-                os.unlink(entry.name, dir_fd=directory)
+                _unlink(directory, entry.name)
     return folders
 
 
@@ -289,6 +305,9 @@ def _move_up(directory: int, name: str, top: int) -> str:
     """Move a directory into ``top``, under a name that nobody can have put there, and give that name."""
     fresh = f".{os.urandom(12).hex()}"
     try:
+        os.rename(name, fresh, src_dir_fd=directory, dst_dir_fd=top)
+    except PermissionError:
+        os.close(_open_to_empty(directory, name))
         os.rename(name, fresh, src_dir_fd=directory, dst_dir_fd=top)
     except OSError as error:
         if error.errno != errno.EROFS:

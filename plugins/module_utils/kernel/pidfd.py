@@ -10,6 +10,8 @@ import os
 import select
 import signal
 
+from . import observe
+
 
 def start_time(pid: int) -> int:
     """Clock ticks after boot at which ``pid`` started: field 22 of ``/proc/PID/stat``; ``OSError`` when it is
@@ -65,8 +67,7 @@ def catches(pid: int, number: int) -> bool:
     One that has ended catches nothing.
     """
     try:
-        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-            caught = next((line.split()[1] for line in file if line.startswith("SigCgt:")), "0")
+        caught = observe.status(pid).get("SigCgt", "0")
     except (FileNotFoundError, ProcessLookupError):
         return False
     return bool(int(caught, 16) >> (number - 1) & 1)

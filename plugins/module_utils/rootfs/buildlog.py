@@ -16,7 +16,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from .. import files, layout
+from .. import files, harmless, layout
 from ..errors import JailError
 from ..kernel import paths, process
 from . import hosttools
@@ -108,5 +108,4 @@ def _copy(source: int, target: int, label: str) -> None:
 
 
 def _harmless(line: bytes) -> str:
-    text = line[:_LONGEST_LINE].decode(errors="replace")
-    return "".join(character if character.isprintable() or character == "\t" else "?" for character in text)
+    return harmless.text(line[:_LONGEST_LINE].decode(errors="replace"))

@@ -12,6 +12,7 @@
 #include <sys/ipc.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/sem.h>
@@ -175,6 +176,16 @@ static long watch_entries(char **word)
     return caught ? 0 : fail(EPERM);
 }
 
+/* Bear a name until the end. */
+static long be_called(char **word)
+{
+    long done = prctl(PR_SET_NAME, word[0]);
+
+    while (!done)
+        pause();
+    return done;
+}
+
 const struct attack processes[] = {
     {"trace", trace},
     {"memory", read_memory},
@@ -189,6 +200,7 @@ const struct attack processes[] = {
     {"io_priority", io_priority},
     {"resource_limit", resource_limit},
     {"type", type_into},
+    {"be_called", be_called},
     {"watch", watch_entries},
     {NULL, NULL},
 };

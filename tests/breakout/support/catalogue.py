@@ -74,6 +74,10 @@ GROUPS = {
         57: "System V segments",
         58: "the table of neighbours",
     },
+    "What the host's tools read of a jail that runs": {
+        59: "names of its processes, mounts and files that break or mislead them, or that a terminal obeys",
+        60: "a mount that it is to give back, moved away",
+    },
 }
 """What is tried, by row, by group."""
 

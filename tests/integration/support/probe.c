@@ -42,6 +42,29 @@ static long set_flags(const char *path, int more)
     return ioctl(file, FS_IOC_SETFLAGS, &flags);
 }
 
+static long clear_flags(const char *path, int less)
+{
+    int flags, file = open(path, O_RDONLY);
+
+    if (file < 0 || ioctl(file, FS_IOC_GETFLAGS, &flags) < 0)
+        return -1;
+    flags &= ~less;
+    return ioctl(file, FS_IOC_SETFLAGS, &flags);
+}
+
+/* Charge a file to another project; a directory hands none on any more. */
+static long set_project(const char *path, int project)
+{
+    struct fsxattr attributes;
+    int file = open(path, O_RDONLY);
+
+    if (file < 0 || ioctl(file, FS_IOC_FSGETXATTR, &attributes) < 0)
+        return -1;
+    attributes.fsx_projid = project;
+    attributes.fsx_xflags &= ~FS_XFLAG_PROJINHERIT;
+    return ioctl(file, FS_IOC_FSSETXATTR, &attributes);
+}
+
 /* getpid by the 32-bit entry of x86, or socketcall(SYS_SOCKET, ...), whose arguments must lie in low memory. */
 static long low_call(long number, long first, long second)
 {
@@ -96,6 +119,10 @@ static long call(int words, char **word)
         return sethostname(word[2], strlen(word[2]));
     if (!strcmp(word[1], "setflags"))
         return set_flags(word[2], number[3]);
+    if (!strcmp(word[1], "clearflags"))
+        return clear_flags(word[2], number[3]);
+    if (!strcmp(word[1], "setproject"))
+        return set_project(word[2], number[3]);
     if (!strcmp(word[1], "freeze"))
         return ioctl(open(word[2], O_RDONLY), FIFREEZE, 0);
     if (!strcmp(word[1], "mount"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..console import harmless
+from ... import harmless
 from .fact import Fact
 
 _GREEN, _RED, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
@@ -30,7 +30,7 @@ def _line(fact: Fact, width: int, coloured: bool) -> str:
     word = "ok   " if fact.holds else "DRIFT"
     text = _text(fact.live) if fact.holds else f"{_text(fact.live)}  (settled: {_text(fact.expected)})"
     # Names of mounts and processes are the jail's to choose.
-    plain = harmless(f"{word}  {fact.name.ljust(width)}  {text}".encode()).replace("\n", "?").rstrip()
+    plain = harmless.text(f"{word}  {fact.name.ljust(width)}  {text}").replace("\n", "?").rstrip()
     return f"{_GREEN if fact.holds else _RED}{plain}{_PLAIN}" if coloured else plain
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator
 
 from ...kernel import mounts, namespaces, paths
 from ...kernel.mounts import Mounted
@@ -17,26 +16,10 @@ from .. import policy
 from ..live import Running
 from ..volumes import live as volumes
 from ..volumes.words import flags as flags_of
+from . import places
 from .fact import Fact
+from .places import BASE, Expected
 
-
-class _Expected(NamedTuple):
-    """What may be mounted on a place: a file system (``None``: any), with at least these flags."""
-
-    fstype: str | None
-    flags: frozenset[str]
-
-
-_BASE: Mapping[str, _Expected] = {
-    "/": _Expected(None, frozenset({"nodev"})),
-    "/dev": _Expected("tmpfs", frozenset({"nosuid", "noexec"})),
-    "/dev/pts": _Expected("devpts", frozenset({"nosuid", "noexec"})),
-    "/dev/shm": _Expected("tmpfs", frozenset({"nosuid", "nodev"})),
-    "/dev/mqueue": _Expected("mqueue", frozenset({"nosuid", "nodev", "noexec"})),
-    "/proc": _Expected("proc", frozenset({"nosuid", "nodev", "noexec"})),
-    "/sys": _Expected("sysfs", frozenset({"ro", "nosuid", "nodev", "noexec"})),
-    "/run": _Expected("tmpfs", frozenset({"nosuid", "nodev"})),
-}
 _NOT_LOOKED_INTO = ("/dev/pts", "/dev/shm")
 _DEPTH_MAX = 16  # of directories in a /dev
 _SHOWN = ("ro", "rw", "nosuid", "nodev", "noexec")
@@ -51,11 +34,11 @@ def mounted(running: Running) -> Iterator[Fact]:
         top[mount.target] = mount
     if running.isolation.may_mount:
         top = {target: mount for target, mount in top.items() if target in expected}
-    for target in sorted({*top, *(path for path in expected if path in _BASE)}):
+    for target in sorted({*top, *(path for path in expected if path in BASE)}):
         yield _fact(target, top.get(target), expected.get(target))
 
 
-def _fact(target: str, mount: Mounted | None, expected: _Expected | None) -> Fact:
+def _fact(target: str, mount: Mounted | None, expected: Expected | None) -> Fact:
     live = _words(mount.fstype, set(mount.flags.split(","))) if mount else None
     settled = _words(expected.fstype or (mount.fstype if mount else "?"), expected.flags) if expected else None
     holds = (
@@ -71,20 +54,9 @@ def _words(fstype: str, flags: set[str] | frozenset[str]) -> str:
     return " ".join([fstype, *(flag for flag in _SHOWN if flag in flags)])
 
 
-def _expected(running: Running) -> dict[str, _Expected]:
-    """By place. What covers or is read-only is on the list of its paths; which of them this kernel has is looked at
-    elsewhere (:mod:`covers`)."""
-    found = dict(_BASE)
-    isolation = running.isolation
-    for path in isolation.writable_paths:
-        found[path] = _Expected(None, frozenset())
-    for path in isolation.readonly_paths:
-        found[path] = _Expected(None, frozenset({"ro"}))
-    for volume in volumes.recorded(running.name):
-        found[volume["target"]] = _Expected(None, flags_of(volume))
-    for path in isolation.masked_paths:
-        found[path] = _Expected("tmpfs", frozenset({"nosuid", "noexec"}))
-    return found
+def _expected(running: Running) -> dict[str, Expected]:
+    given = {volume["target"]: Expected(None, flags_of(volume)) for volume in volumes.recorded(running.name)}
+    return places.with_covers(running.isolation, given)
 
 
 def nodes(running: Running) -> Iterator[Fact]:

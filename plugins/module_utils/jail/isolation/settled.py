@@ -111,6 +111,8 @@ def _filters(values: Mapping[str, Any], bounding: Collection[str]) -> tuple[Sequ
         profile = profiles.load(values["seccomp"], bounding)
         return [profile.filter], profile.digest
     opened = tuple(switch for switch in SWITCHES if values[switch])
+    if values["userns"] != "host":
+        opened = (*opened, syscall_policy.OWNERS_FLAGS)
     foreign = _FOREIGN[values["personality"]].get(platform.machine(), ())
     return syscall_policy.filters(opened, foreign), ""
 

@@ -16,6 +16,7 @@ from ...errors import JailError
 from ...kernel import mounts, namespaces, paths
 from ...kernel.mounts import Mounted
 from .. import enter
+from ..isolation import places
 from ..live import Running
 from . import given, placing, sources
 from .given import Given
@@ -33,13 +34,19 @@ def record(name: str, volumes: Sequence[Volume]) -> None:
     files.write_json(_path(name), entries)
 
 
-def read(running: Running) -> list[Volume]:
-    """The volumes that the kernel has in the jail as they were given."""
+def read(running: Running) -> list[Volume] | str:
+    """The volumes that the kernel has in the jail as they were given; what else is mounted, in words.
+
+    A jail's root can give a directory above a mount another name, and the mount goes with it. No mount of a jail that
+    may mount can be taken off (:mod:`..inner`), so there all are still what they were, whatever hides them.
+    """
     entries = _entries(running.name)
-    if not entries:
-        return []
+    if running.isolation.may_mount:
+        return [entry["volume"] for entry in entries]
     table = mounts.mount_table(str(running.pid))
-    return [entry["volume"] for entry in entries if _holds(table, entry)]
+    held = [entry["volume"] for entry in entries if _holds(table, entry)]
+    strangers = _strangers(running, table, held)
+    return f"not as they were given: {', '.join(strangers)}" if strangers else held
 
 
 def write(running: Running, wanted: Sequence[Volume]) -> None:
@@ -53,11 +60,10 @@ def write(running: Running, wanted: Sequence[Volume]) -> None:
             option=sources.OPTION,
             advice="restart the jail: jail_state state=restarted with this option makes it so",
         )
-    before = read(running)
-    for volume in reversed(before):
+    for volume in reversed(_held(running)):
         if volume not in wanted:
             _take_off(running, volume)
-    kept = [volume for volume in before if volume in wanted]
+    kept = _held(running)
     missing = [volume for volume in wanted if volume not in kept]
     with contextlib.ExitStack() as stack:
         userns = None
@@ -67,6 +73,23 @@ def write(running: Running, wanted: Sequence[Volume]) -> None:
         record(running.name, wanted)
         for each in ready:
             _put(running, each)
+
+
+def _held(running: Running) -> list[Volume]:
+    """What a jail has as it was given.
+
+    :raises JailError: when something else is mounted in it.
+    """
+    found = read(running)
+    if isinstance(found, str):
+        raise JailError(found, option=sources.OPTION, advice="the jail has moved what is mounted there: restart it")
+    return found
+
+
+def _strangers(running: Running, table: Sequence[Mounted], held: Sequence[Volume]) -> list[str]:
+    """The places on which something is mounted that nobody has put there."""
+    known = [*places.with_covers(running.isolation, {}), *(volume["target"] for volume in held)]
+    return sorted({mount.target for mount in table} - set(known))
 
 
 def _put(running: Running, each: Given) -> None:
