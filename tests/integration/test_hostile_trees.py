@@ -26,7 +26,6 @@ from ansible_collections.cellblock.jails.plugins.module_utils.kernel import moun
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel.syscalls import libc
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import storage
 from ansible_collections.cellblock.jails.tests.integration.support import evidence
-from ansible_collections.cellblock.jails.tests.integration.support.boxes import SKELETON
 from ansible_collections.cellblock.jails.tests.integration.support.calls import (
     attempt,
     inside,
@@ -103,11 +102,11 @@ def test_a_mount_point_that_is_a_file_is_refused(tree: tuple[str, Path]) -> None
 def test_a_writable_layer_that_is_a_link_is_refused(name: str, tmp_path: Path) -> None:
     """The directories of an overlay that the jail's changes go to are looked up once, without links, and handed over
     as what was found. Overlayfs itself follows a link."""
-    module("jail_rootfs", name=name, **SKELETON)
+    module("jail_rootfs", name=name, method="skeleton", binaries=["busybox"])
     for part in ("elsewhere", "elsewhere/upper", "elsewhere/work", "lower", "merged"):
         (tmp_path / part).mkdir()
     upper = Path(layout.storage(name), "upper")
-    upper.rename(tmp_path / "aside")
+    upper.rename(upper.with_name("aside"))
     upper.symlink_to(tmp_path / "elsewhere/upper")
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere/upper")
     options = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/link,workdir={tmp_path}/elsewhere/work"
@@ -118,7 +117,7 @@ def test_a_writable_layer_that_is_a_link_is_refused(name: str, tmp_path: Path) -
     assert "upper" in message
     assert os.listdir(tmp_path / "elsewhere/upper") == ["written"]
     upper.unlink()
-    (tmp_path / "aside").rename(upper)
+    upper.with_name("aside").rename(upper)
 
 
 @pytest.mark.row(7)

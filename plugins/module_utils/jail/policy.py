@@ -73,7 +73,9 @@ WRITABLE_PATHS = tuple(f"/proc/{name}" for name in WRITABLE_PROC)
 USER_NAMESPACES_MAX = 0
 """``user.max_user_namespaces`` inside the jail's user namespace (namespaces(7))."""
 
-PTYS_MAX = 1024
+PTYS_MAX = 256
+"""When a dozen jails have all of theirs, what is left is ``kernel.pty.reserve``, which the kernel keeps for the host's
+first mount namespace (fs/devpts)."""
 SHM_LIMITS = {"size": str(64 << 20), "nr_inodes": "16384"}
 RUN_LIMITS = {"size": str(64 << 20), "nr_inodes": "16384"}
 DEV_LIMITS = {"size": str(1 << 20), "nr_inodes": "1024"}

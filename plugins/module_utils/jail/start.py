@@ -15,7 +15,23 @@ from ..errors import JailError
 from ..kernel import image, pidfd
 from ..kernel.cgroup import Group
 from ..rootfs import notes, storage
-from . import adopt, apart, console, devices, identity, ids, launch, limits, live, network, policy, size, stop, store
+from . import (
+    adopt,
+    apart,
+    ceiling,
+    console,
+    devices,
+    identity,
+    ids,
+    launch,
+    limits,
+    live,
+    network,
+    policy,
+    size,
+    stop,
+    store,
+)
 from .isolation import labels, options, settled, sysctls
 from .launch import Plan, Streams
 from .live import Running
@@ -115,12 +131,13 @@ def _is_on_its_way(name: str) -> bool:
 
 
 def limit(group: Group, recorded: dict[str, Any]) -> None:
-    """Make a jail's cgroup with its limits.
+    """Make a jail's cgroup with its limits, below one that has its own.
 
     :raises JailError: when the host does not let us make cgroups.
     """
     try:
         group.create()
+        ceiling.hold()
         limits.apply_to_new(group, recorded)
     except OSError as error:
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
