@@ -13,6 +13,9 @@ ETC = "/etc/jails"
 SECCOMP = "/etc/jails.d/seccomp"
 """Seccomp profiles that the administrator put there, to be chosen by name: ``NAME.json``."""
 
+CEILING = "/etc/jails.d/ceiling.json"
+"""What all jails may take together, where its administrator has a mind of his own about it."""
+
 LIB = "/var/lib/jails"
 TEMPLATES = f"{LIB}/templates"
 """Root file systems to clone: ``KEY/root`` and ``KEY/template.json``; a name that starts with a dot is half made."""

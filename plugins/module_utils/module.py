@@ -14,7 +14,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from . import runtime
 from .errors import JailError
-from .jail import ages, dedupe, info
+from .jail import ages, ceiling, dedupe, info
 from .jail.converge import Outcome, converge
 from .jail.facet import Facet
 from .jail.plan import Action
@@ -39,7 +39,7 @@ def run_info() -> None:
             "gather": {
                 "type": "list",
                 "elements": "str",
-                "choices": [*info.PARTS, info.TEMPLATES],
+                "choices": [*info.PARTS, info.TEMPLATES, info.CEILING],
                 "default": list(info.USUAL_PARTS),
             },
         },
@@ -52,6 +52,8 @@ def run_info() -> None:
         found = {"jails": {name: info.gather(name, parts) for name in wanted if name in known}}
         if info.TEMPLATES in parts:
             found["templates"] = info.gather_templates()
+        if info.CEILING in parts:
+            found["ceiling"] = ceiling.describe()
     except (JailError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **found)

@@ -26,13 +26,18 @@ def parse(value: Any) -> int | None:
     match = _SIZE.fullmatch(text)
     if not match:
         raise ValueError(f"{value!r} is not a size; write it like 256M, 1.5G, a number of bytes, or {UNLIMITED}")
-    page = os.sysconf("SC_PAGE_SIZE")
-    size = int(Decimal(match.group(1)) * _UNITS[match.group(2)]) // page * page
+    size = whole_pages(int(Decimal(match.group(1)) * _UNITS[match.group(2)]))
     if size > _SIZE_MAX:
         raise ValueError(f"{value!r} is out of range; the most is {show(_SIZE_MAX)}")
     if size == 0:
-        raise ValueError(f"{value!r} is less than one page of memory ({page} bytes)")
+        raise ValueError(f"{value!r} is less than one page of memory ({os.sysconf('SC_PAGE_SIZE')} bytes)")
     return size
+
+
+def whole_pages(size: int) -> int:
+    """So many bytes, rounded down to whole pages of memory."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    return size // page * page
 
 
 def show(value: int | None) -> str:

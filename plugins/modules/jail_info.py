@@ -31,9 +31,10 @@ options:
       - V(isolation) attests what holds a running jail, from the kernel's live state of its processes and not from
         configuration.
       - V(templates) reports the templates of the host beside its jails.
+      - V(ceiling) reports what all jails of the host may take together, and do take.
     type: list
     elements: str
-    choices: [limits, net, rootfs, snapshots, state, usage, disk, size, isolation, templates]
+    choices: [limits, net, rootfs, snapshots, state, usage, disk, size, isolation, templates, ceiling]
     default: [limits, net, rootfs, snapshots, state, usage, disk]
 """
 
@@ -199,6 +200,22 @@ templates:
       age: 3600
       size: 187269120
       jails: [web1, web2]
+ceiling:
+  description: What all jails of the host may take together, and do take, by the kernel's word.
+  returned: when gathered
+  type: dict
+  contains:
+    memory_max:
+      description: Of memory, the C(max) and the bytes C(used).
+      type: dict
+      returned: always
+    pids_max:
+      description: Of processes and threads, the C(max) and the number C(used).
+      type: dict
+      returned: always
+  sample:
+    memory_max: {max: 23449M, used: 104857600}
+    pids_max: {max: "29492", used: 12}
 """
 
 from ansible_collections.cellblock.jails.plugins.module_utils.module import run_info

@@ -13,6 +13,10 @@ description:
   - A limit of a running jail changes at once; of any other it is recorded and holds from the first instruction of
     the next start.
   - An option that is left out is left as it is.
+  - All jails of a host together have a limit of their own, whatever each of them has. Of memory the host keeps a
+    twentieth and 256 MiB at least, of processes and threads a tenth and 1024 at least, but no more than a quarter of
+    either. The file C(/etc/jails.d/ceiling.json) on the host, one JSON object with C(memory_max), C(pids_max) or both,
+    says otherwise, in the words of the options here; it holds from the next start of any jail on.
 author:
   - cellblock.jails contributors (@cellblock)
 version_added: 0.1.0
@@ -27,7 +31,8 @@ options:
     description:
       - The memory that the jail may use, such as V(256M), V(1.5G), a number of bytes, or V(unlimited). Units are
         powers of 1024.
-      - Unlimited where nothing was ever said.
+      - Half of what all jails may have together where nothing was ever said, so that no jail takes what its
+        neighbours need.
     type: str
   cpus: &cpus
     description:
@@ -38,6 +43,20 @@ options:
     description:
       - The number of processes and threads that the jail may have, or V(unlimited).
       - 4096 where nothing was ever said.
+    type: str
+  io_max: &io_max
+    description:
+      - The bytes that the jail may read in each second from each disk that C(/var/lib/jails) is on, and the bytes
+        that it may write there in each second, such as V(20M), or V(unlimited).
+      - Unlimited where nothing was ever said. Jails have equal shares of a disk then where the host shares it out by
+        control group, as its scheduler BFQ and C(io.cost) do.
+      - On cgroup version 1 the kernel counts what a process reads, writes past the cache, or waits for (C(fsync)); what
+        it writes back by itself later is nobody's. Version 2 counts that too.
+    type: str
+  io_operations_max: &io_operations_max
+    description:
+      - Likewise the operations of reading, and those of writing, in each second, or V(unlimited).
+      - Unlimited where nothing was ever said.
     type: str
   jails:
     description: Many jails in one run. An option beside it holds for each of them that does not say otherwise.
@@ -51,6 +70,8 @@ options:
       memory_max: *memory_max
       cpus: *cpus
       pids_max: *pids_max
+      io_max: *io_max
+      io_operations_max: *io_operations_max
 """
 
 EXAMPLES = r"""

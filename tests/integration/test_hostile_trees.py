@@ -98,6 +98,28 @@ def test_a_mount_point_that_is_a_file_is_refused(tree: tuple[str, Path]) -> None
     assert "/proc of the root file system must be a directory" in refused("jail_state", name=[name], state="started")
 
 
+@pytest.mark.row(4)
+def test_a_writable_layer_that_is_a_link_is_refused(name: str, tmp_path: Path) -> None:
+    """The directories of an overlay that the jail's changes go to are looked up once, without links, and handed over
+    as what was found. Overlayfs itself follows a link."""
+    module("jail_rootfs", name=name, method="skeleton", binaries=["busybox"])
+    for part in ("elsewhere", "elsewhere/upper", "elsewhere/work", "lower", "merged"):
+        (tmp_path / part).mkdir()
+    upper = Path(layout.storage(name), "upper")
+    upper.rename(upper.with_name("aside"))
+    upper.symlink_to(tmp_path / "elsewhere/upper")
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere/upper")
+    options = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/link,workdir={tmp_path}/elsewhere/work"
+    script = 'mount -t overlay -o "$0" none "$1" && touch "$1/written"'
+    subprocess.run(["unshare", "-m", "sh", "-c", script, options, str(tmp_path / "merged")], check=True)
+    assert os.listdir(tmp_path / "elsewhere/upper") == ["written"]
+    message = refused("jail_state", name=[name], command=["sh", "-c", "touch /escaped; sleep 99"], state="started")
+    assert "upper" in message
+    assert os.listdir(tmp_path / "elsewhere/upper") == ["written"]
+    upper.unlink()
+    upper.with_name("aside").rename(upper)
+
+
 @pytest.mark.row(7)
 @pytest.mark.parametrize("way", ["absolute", "climbing", "through-proc"])
 def test_files_that_the_host_writes_stay_inside(tree: tuple[str, Path], canary: Path, way: str) -> None:

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from ansible_collections.cellblock.jails.plugins.module_utils import layout
-from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
+from ansible_collections.cellblock.jails.plugins.module_utils import layout, sizes
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import limits, live
 from ansible_collections.cellblock.jails.tests.integration.support.calls import inside, jail, module, pid_of
 
 _HOG = "head -c 40000000 /dev/zero | tail -c 40000000 | wc -c"
@@ -104,13 +104,15 @@ def test_limits_stand_before_the_first_instruction(name: str) -> None:
     assert b"40000000\n" not in log
 
 
-def test_a_jail_of_which_nothing_was_said_has_bounded_processes(box: str) -> None:
-    """The number of processes is limited by default."""
+def test_a_jail_of_which_nothing_was_said_is_bounded(box: str) -> None:
+    """Their number is limited by default, and the memory."""
     assert live.group_of(box).get("pids_max") == 4096
     assert module("jail_info", name=[box])["jails"][box]["limits"] == {
-        "memory_max": "unlimited",
+        "memory_max": sizes.show(limits.DEFAULT_MEMORY),
         "cpus": "unlimited",
         "pids_max": "4096",
+        "io_max": "unlimited",
+        "io_operations_max": "unlimited",
     }
 
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 from .. import layout
 from ..kernel import mounts, paths
 from ..kernel.mounts import NODEV, NOEXEC, NOSUID, RDONLY
-from ..rootfs import toolbox
+from ..rootfs import layers, toolbox
 from . import policy
 
 
@@ -34,27 +34,31 @@ class Tree(NamedTuple):
     subject_lower: int | None = None
 
 
-_WRITABLE = {"lowerdir": "lower", "upperdir": "upper/upper", "workdir": "upper/work", "userxattr": None}
-# Without an upper directory nothing at all is written, not even to the directory "work".
-_READ_ONLY = {"lowerdir": "upper/upper:lower", "userxattr": None}
+def _writable(upper: int, work: int) -> Mapping[str, str | None]:
+    return {"lowerdir": "lower", "upperdir": paths.name_of(upper), "workdir": paths.name_of(work), "userxattr": None}
+
+
+def _read_only(upper: int, _work: int) -> Mapping[str, str | None]:
+    # Without an upper directory nothing at all is written, not even to the directory "work".
+    return {"lowerdir": f"{paths.name_of(upper)}:lower", "userxattr": None}
 
 
 def root_of(tree: Tree) -> int:
     """Put the layers together; a descriptor of the new root, which is a mount of this namespace."""
     if tree.upper is not None:
-        return _put_together(tree.upper, tree.lower, _WRITABLE)
+        return _put_together(tree.upper, tree.lower, _writable)
     empty = mounts.create("tmpfs", {"mode": "0755", "size": "1m"}, NOSUID | NODEV)
-    return _put_together(empty, None, _WRITABLE)
+    return _put_together(empty, None, _writable)
 
 
 def subject_of(tree: Tree, writable: bool) -> int | None:
     """The same for the tree to work on; ``None`` where there is none."""
     if tree.subject_upper is None:
         return None
-    return _put_together(tree.subject_upper, tree.subject_lower, _WRITABLE if writable else _READ_ONLY)
+    return _put_together(tree.subject_upper, tree.subject_lower, _writable if writable else _read_only)
 
 
-def _put_together(upper: int, lower: int | None, overlay: Mapping[str, str | None]) -> int:
+def _put_together(upper: int, lower: int | None, options: Callable[[int, int], Mapping[str, str | None]]) -> int:
     """A descriptor of the mount of a tree.
 
     The parts are attached below a tmpfs of our own, over :data:`layout.RUN` and visible in this mount namespace
@@ -70,9 +74,11 @@ def _put_together(upper: int, lower: int | None, overlay: Mapping[str, str | Non
     else:
         mounts.attach(lower, staging, "lower")
         mounts.attach(upper, staging, "upper")
-        # Relative names, because /proc/mounts shows them as given: a jail learns nothing of the host's paths.
+        # Relative names and numbers of descriptors, because /proc/mounts shows them as given: a jail learns nothing of
+        # the host's paths.
         os.fchdir(staging)
-        mounts.attach(mounts.create("overlay", overlay, NODEV), staging, "root")
+        with layers.writable_parts(upper) as parts:
+            mounts.attach(mounts.create("overlay", options(*parts), NODEV), staging, "root")
     return os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=staging)
 
 

@@ -103,7 +103,7 @@ def _running(
         stack.callback(_clear, name)
         tools = None if job.tools is None else stack.enter_context(toolbox.packed(job.tools))
         group = live.group_of(name)
-        start.limit(group, {} if job.memory_max is None else {"memory_max": job.memory_max})
+        start.limit(group, {"memory_max": job.memory_max})
         devices.restrict(group, ())
         values = {**options.desired({}), **opened}
         plan = Plan(

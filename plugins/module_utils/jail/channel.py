@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -37,6 +38,12 @@ class Channel:
         if not data:
             raise EOFError
         return json.loads(data), list(descriptors)
+
+    def has_something(self) -> bool:
+        """Whether :meth:`receive` has something to say at once: a message, or that the other end is closed."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
 
     def close(self) -> None:
         """Close this end."""

@@ -22,6 +22,8 @@ PARTS = (*USUAL_PARTS, "size", "isolation")
 """What can be gathered of a jail; ``size`` may have to visit all of the jail's files, and ``isolation`` looks into
 every corner of its processes."""
 
+CEILING = "ceiling"
+"""What can be gathered of the host besides: :func:`ceiling.describe`."""
 TEMPLATES = "templates"
 """What can be gathered of the host besides: :func:`gather_templates`."""
 

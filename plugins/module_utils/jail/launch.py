@@ -33,8 +33,6 @@ from .volumes import placing
 from .volumes.given import given
 from .volumes.words import Volume
 
-_LAST_WORDS_SECONDS = 0.1
-
 
 class Streams(NamedTuple):
     """Descriptors that become pid 1's standard input (``None``: /dev/null), output and error."""
@@ -118,19 +116,16 @@ def launch(plan: Plan, before_go: Callable[[int, int], None]) -> Started:
             message, (handle,) = _expect(ours)
             pid = int(message["pid"])
             with _ended_on_failure(pid, handle, first):
-                started = pidfd.start_time(pid)
-                try:
+                with _last_words(pid, ours):
+                    started = pidfd.start_time(pid)
                     _hand_over_layers(plan, pid, dev, ours)
                     # Moving a process takes the kernel milliseconds on version 1; pid 1 builds its root meanwhile.
                     plan.group.join(pid)
                     first.close()
-                    if plan.isolation.may_mount:
-                        _expect(ours)  # it is in its network namespace then
+                if plan.isolation.may_mount:
+                    _expect(ours)  # it is in its network namespace then
+                with _last_words(pid, ours):
                     before_go(pid, started)
-                except (OSError, JailError):
-                    if pidfd.wait_for_end(handle, _LAST_WORDS_SECONDS):
-                        _expect(ours)  # why pid 1 ended is the reason, and all else follows from it
-                    raise
                 problems = _await_root(plan, ours)
                 ours.send({})
                 _expect_exec(ours)
@@ -150,6 +145,20 @@ def _ended_on_failure(pid: int, handle: int, first: contextlib.ExitStack) -> Ite
         first.close()
         process.wait(pid)
         os.close(handle)
+        raise
+
+
+@contextlib.contextmanager
+def _last_words(pid: int, ours: Channel) -> Iterator[None]:
+    """When a step of ours fails and pid 1 has ended, why it ended is the reason, and all else follows from it.
+
+    It says so before it ends, and the channel is closed early in its end, before its namespaces go.
+    """
+    try:
+        yield
+    except (OSError, JailError):
+        while ours.has_something() or pidfd.is_ending(pid):
+            _expect(ours)
         raise
 
 

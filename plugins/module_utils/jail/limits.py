@@ -5,17 +5,22 @@
 
 from __future__ import annotations
 
-import re
+import os
 from decimal import Decimal
 from typing import Any, Callable
 
-from .. import sizes
-from ..kernel import cgroup
+from .. import layout, sizes
+from ..errors import JailError
+from ..kernel import cgroup, disks
 from ..sizes import UNLIMITED
+from . import ceiling, counts
 from .facet import Facet, all_well, always, no_conflicts, parse_each
 from .options import Option
 from .plan import plan_options
 
+DEFAULT_MEMORY = sizes.whole_pages(ceiling.default_memory() // 2)
+"""Half of what all jails may have: one alone cannot take what its neighbours need."""
+_OPERATIONS_MAX = (1 << 32) - 1
 DEFAULT_PIDS = 4096
 """A fork bomb in a jail for which nobody set a limit is held by this one."""
 
@@ -39,25 +44,15 @@ def show_cpus(value: int | None) -> str:
     return UNLIMITED if value is None else f"{Decimal(value) / cgroup.PERIOD:f}"
 
 
-def parse_count(value: Any) -> int | None:
-    """A number of tasks; ``None`` for ``unlimited``."""
-    text = str(value).strip().lower()
-    if text == UNLIMITED:
-        return None
-    if not re.fullmatch("[0-9]+", text) or int(text) < 1 or int(text) > 4_194_304:
-        raise ValueError(
-            f"{value!r} is not a number of tasks; write 1 to 4194304 (the kernel's PID_MAX_LIMIT) or {UNLIMITED}"
-        )
-    return int(text)
-
-
-def show_count(value: int | None) -> str:
-    """Tasks."""
-    return UNLIMITED if value is None else str(value)
-
-
 FIGURES = {"memory_max": "memory_max", "cpus": "cpu_quota", "pids_max": "pids_max"}
 """The cgroup's own name (:mod:`cgroup`) of each option."""
+
+RATES = {"io_max": "io_bytes", "io_operations_max": "io_operations"}
+"""The same of those that hold for each disk of the jails' storage."""
+
+
+def _parse_operations(value: Any) -> int | None:
+    return counts.parse(value, "operations", _OPERATIONS_MAX)
 
 
 def _limit(name: str, parse: Callable[[Any], Any], show: Callable[[Any], Any], default: Any = None) -> Option:
@@ -72,10 +67,45 @@ def _limit(name: str, parse: Callable[[Any], Any], show: Callable[[Any], Any], d
     )
 
 
+def _rate(name: str, parse: Callable[[Any], Any], show: Callable[[Any], Any]) -> Option:
+    rate = RATES[name]
+    return Option(
+        name,
+        parse=parse,
+        show=show,
+        read=lambda running: _slowest(running.group, rate),
+        write=lambda running, value: _set_rate(running.group, name, value),
+    )
+
+
+def _slowest(group: cgroup.Group, rate: str) -> int | None:
+    """What holds on every disk of the jails' storage: the largest limit, or none where one has none."""
+    if not group.has_rates():
+        return None
+    found = [group.rate(rate, disk) for disk in disks.below(_storage())]
+    return None if None in found or not found else max(limit for limit in found if limit is not None)
+
+
+def _set_rate(group: cgroup.Group, name: str, value: int | None) -> None:
+    found = disks.below(_storage())
+    if not found and value is not None:
+        what = f"{layout.STORAGE} is on no disk that the kernel could limit"
+        raise JailError(what, option=name, advice=f"put {layout.LIB} on a disk's own file system")
+    for disk in found:
+        group.set_rate(RATES[name], disk, value)
+
+
+def _storage() -> str:
+    """The directory of all storage, or the nearest that is there."""
+    return next(path for path in (layout.STORAGE, layout.LIB, "/") if os.path.isdir(path))
+
+
 OPTIONS = (
-    _limit("memory_max", sizes.parse, sizes.show),
+    _limit("memory_max", sizes.parse, sizes.show, default=DEFAULT_MEMORY),
     _limit("cpus", parse_cpus, show_cpus),
-    _limit("pids_max", parse_count, show_count, default=DEFAULT_PIDS),
+    _limit("pids_max", counts.parse, counts.show, default=DEFAULT_PIDS),
+    _rate("io_max", sizes.parse, sizes.show),
+    _rate("io_operations_max", _parse_operations, counts.show),
 )
 
 FACET = Facet(
@@ -95,5 +125,7 @@ def apply_to_new(group: cgroup.Group, recorded: dict[str, Any]) -> None:
     """Set the recorded or default limits on a fresh cgroup, before anything runs in it."""
     for option in OPTIONS:
         value = recorded.get(option.name, option.default)
-        if value is not None:
+        if value is not None and option.name in RATES:
+            _set_rate(group, option.name, value)
+        elif value is not None:
             group.set(FIGURES[option.name], value)

@@ -62,18 +62,20 @@ WRITABLE_PROC = ("sys/net",)
 
 MASKED_SYS = (
     "firmware", "kernel/debug", "kernel/tracing", "kernel/security", "kernel/slab", "fs/bpf", "fs/selinux",
-    "devices/virtual/powercap",
+    "devices/virtual/powercap", "devices/system/cpu/cpu*/thermal_throttle",
 )  # fmt: skip
 
 MASKED_PATHS = (*(f"/proc/{name}" for name in MASKED_PROC), *(f"/sys/{name}" for name in MASKED_SYS))
 READONLY_PATHS = tuple(f"/proc/{name}" for name in READONLY_PROC)
 WRITABLE_PATHS = tuple(f"/proc/{name}" for name in WRITABLE_PROC)
-"""The same as paths in the jail; what is writable lies within what is read-only."""
+"""The same as paths in the jail; what is writable lies within what is read-only, and a ``*`` stands for any name."""
 
 USER_NAMESPACES_MAX = 0
 """``user.max_user_namespaces`` inside the jail's user namespace (namespaces(7))."""
 
-PTYS_MAX = 1024
+PTYS_MAX = 256
+"""When a dozen jails have all of theirs, what is left is ``kernel.pty.reserve``, which the kernel keeps for the host's
+first mount namespace (fs/devpts)."""
 SHM_LIMITS = {"size": str(64 << 20), "nr_inodes": "16384"}
 RUN_LIMITS = {"size": str(64 << 20), "nr_inodes": "16384"}
 DEV_LIMITS = {"size": str(1 << 20), "nr_inodes": "1024"}

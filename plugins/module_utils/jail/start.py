@@ -12,10 +12,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import JailError
-from ..kernel import image
+from ..kernel import image, pidfd
 from ..kernel.cgroup import Group
 from ..rootfs import notes, storage
-from . import adopt, apart, console, devices, identity, ids, launch, limits, live, network, policy, size, stop, store
+from . import (
+    adopt,
+    apart,
+    ceiling,
+    console,
+    devices,
+    identity,
+    ids,
+    launch,
+    limits,
+    live,
+    network,
+    policy,
+    size,
+    stop,
+    store,
+)
 from .isolation import labels, options, settled, sysctls
 from .launch import Plan, Streams
 from .live import Running
@@ -23,6 +39,9 @@ from .volumes import live as volumes
 
 _SETTLE_SECONDS = 0.1
 """An init that cannot do its work has ended by then; one wait serves all jails of a call."""
+_POLL_SECONDS = 0.02
+_SETTLE_SECONDS_MOST = 10.0
+"""So long is waited on a host so busy that an init has not even had the CPU for so much."""
 
 _HINT = "look at it, and whether memory_max and pids_max are enough"
 
@@ -92,6 +111,9 @@ def start(name: str) -> None:
 def settle(names: Sequence[str]) -> dict[str, str]:
     """Look, a moment after they were started, which of these jails have ended already; a sentence for each."""
     time.sleep(_SETTLE_SECONDS if names else 0)
+    deadline = time.monotonic() + _SETTLE_SECONDS_MOST
+    while any(map(_is_on_its_way, names)) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
     found = {}
     for name in names:
         with store.locked(name):
@@ -103,13 +125,19 @@ def settle(names: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def _is_on_its_way(name: str) -> bool:
+    running = live.find(name)
+    return running is not None and pidfd.is_busy(running.pid, _SETTLE_SECONDS)
+
+
 def limit(group: Group, recorded: dict[str, Any]) -> None:
-    """Make a jail's cgroup with its limits.
+    """Make a jail's cgroup with its limits, below one that has its own.
 
     :raises JailError: when the host does not let us make cgroups.
     """
     try:
         group.create()
+        ceiling.hold()
         limits.apply_to_new(group, recorded)
     except OSError as error:
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):

@@ -7,7 +7,8 @@ cgroup-v1).
 A :class:`Group` is one guest: on version 2 one directory with the limits and below it one for the processes, so
 that a guest that is given its part of the tree cannot lift its own limits; on version 1 one directory in each
 hierarchy. Limits have the same names and units on both: ``memory_max`` in bytes, ``cpu_quota`` in microseconds of
-CPU time in each :data:`PERIOD`, ``pids_max`` in tasks. ``None`` is "unlimited".
+CPU time in each :data:`PERIOD`, ``pids_max`` in tasks. ``None`` is "unlimited". Rates are limits for one disk each:
+``io_bytes`` and ``io_operations`` in each second, of reading and, once more, of writing.
 """
 
 from __future__ import annotations
@@ -95,9 +96,20 @@ _V1 = {
     "pids_used": _File("pids", "pids.current", int, str),
     "cpu_used": _File("cpuacct", "cpuacct.usage", _nanoseconds, str),
 }
+_V2_RATES = {"io_bytes": ("rbps", "wbps"), "io_operations": ("riops", "wiops")}
+_V1_RATES = {
+    name: tuple(f"blkio.throttle.{way}_{unit}_device" for way in ("read", "write"))
+    for name, unit in (("io_bytes", "bps"), ("io_operations", "iops"))
+}
 _ALL_DEVICES = "a *:* rwm"
-CONTROLLERS = ("memory", "cpu", "pids", "cpuacct", "freezer", "blkio", "devices")
-"""Version 2 has no cpuacct, freezer and devices: it counts and freezes without, and devices are a matter of BPF."""
+CONTROLLERS = ("memory", "cpu", "pids", "cpuacct", "freezer", "blkio", "io", "devices")
+"""Version 2 has no cpuacct, freezer and devices: it counts and freezes without, and devices are a matter of BPF. What
+is ``io`` there is ``blkio`` on version 1. Where the host shares a disk out by group (the scheduler BFQ; ``io.cost``),
+to be a group of its own is to have an equal share of it."""
+
+
+def _larger(limits: Sequence[int | None]) -> int | None:
+    return None if None in limits else max(limit for limit in limits if limit is not None)
 
 
 def _read(path: str) -> str:
@@ -131,6 +143,7 @@ class Group(abc.ABC):
     """
 
     files: Mapping[str, _File]
+    rates_controller: str
 
     def __init__(self, roots: Mapping[str, str], parent: str, name: str) -> None:
         self._roots = roots
@@ -142,7 +155,7 @@ class Group(abc.ABC):
 
     def _place(self, figure: str) -> tuple[str, _File]:
         file = self.files[figure]
-        if file.controller not in self._roots:
+        if not self.counts(figure):
             have = ", ".join(sorted(self._roots)) or "none"
             raise OSError(
                 errno.EOPNOTSUPP,
@@ -150,6 +163,10 @@ class Group(abc.ABC):
                 "command line (cgroup_enable=) or mount it",
             )
         return os.path.join(self._roots[file.controller], self._parent, self.name, file.name), file
+
+    def counts(self, figure: str) -> bool:
+        """Whether this host has the controller of a figure."""
+        return self.files[figure].controller in self._roots
 
     def get(self, figure: str) -> int | None:
         """Read a limit or a use; ``None`` is unlimited. ``FileNotFoundError`` when the group is not there."""
@@ -163,6 +180,26 @@ class Group(abc.ABC):
         if file.besides is not None:
             with contextlib.suppress(FileNotFoundError):
                 _write(os.path.join(os.path.dirname(path), file.besides), file.format(value))
+
+    @abc.abstractmethod
+    def rate(self, name: str, disk: str) -> int | None:
+        """A rate's limit, the larger one of reading and writing; ``None`` is unlimited.
+
+        :param disk: its numbers, such as ``8:0``; not those of a partition.
+        """
+
+    @abc.abstractmethod
+    def set_rate(self, name: str, disk: str, value: int | None) -> None:
+        """Write the limit of a rate, for reading and for writing; it holds at once."""
+
+    def has_rates(self) -> bool:
+        """Whether this host can limit rates."""
+        return self.rates_controller in self._roots
+
+    def _of_rates(self, file: str) -> str:
+        if not self.has_rates():
+            raise OSError(errno.EOPNOTSUPP, f"this host has no cgroup controller {self.rates_controller!r}")
+        return os.path.join(self._roots[self.rates_controller], self._parent, self.name, file)
 
     def exists(self) -> bool:
         """Whether any part of the group is there."""
@@ -222,6 +259,7 @@ class GroupV2(Group):
     """A guest on the unified hierarchy: ``PARENT/NAME`` holds the limits, ``PARENT/NAME/guest`` the processes."""
 
     files = _V2
+    rates_controller = "io"
 
     def create(self) -> None:
         (root,) = set(self._roots.values())
@@ -237,6 +275,16 @@ class GroupV2(Group):
     def devices_restricted(self, rules: Sequence[Rule]) -> bool:
         with paths.opened(self._open_directory()) as directory:
             return devicefilter.holds(directory, rules)
+
+    def rate(self, name: str, disk: str) -> int | None:
+        lines = _read(self._of_rates("io.max")).splitlines()
+        found = [line.split()[1:] for line in lines if line.split()[0] == disk]
+        limits = dict(word.split("=") for words in found for word in words)
+        return _larger([_number_or_max(limits.get(key, "max")) for key in _V2_RATES[name]])
+
+    def set_rate(self, name: str, disk: str, value: int | None) -> None:
+        words = [f"{key}={_or_max(value)}" for key in _V2_RATES[name]]
+        _write(self._of_rates("io.max"), " ".join([disk, *words]))
 
     def _open_directory(self) -> int:
         return os.open(self._directories()[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -256,6 +304,7 @@ class GroupV1(Group):
     """A guest on version 1: ``PARENT/NAME`` in the hierarchy of each controller."""
 
     files = _V1
+    rates_controller = "blkio"
 
     def create(self) -> None:
         for directory in self._directories():
@@ -276,6 +325,17 @@ class GroupV1(Group):
 
     def devices_restricted(self, rules: Sequence[Rule]) -> bool:
         return self._device_rules(self._device_directory()) <= {str(rule) for rule in rules}
+
+    def rate(self, name: str, disk: str) -> int | None:
+        limits = []
+        for file in _V1_RATES[name]:
+            lines = _read(self._of_rates(file)).splitlines()
+            limits.append(next((int(line.split()[1]) for line in lines if line.split()[0] == disk), None))
+        return _larger(limits)
+
+    def set_rate(self, name: str, disk: str, value: int | None) -> None:
+        for file in _V1_RATES[name]:
+            _write(self._of_rates(file), f"{disk} {value or 0}")
 
     def _device_directory(self) -> str:
         if "devices" not in self._roots:

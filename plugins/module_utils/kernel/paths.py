@@ -95,6 +95,12 @@ def open_content(found: int) -> int:
     return os.open(f"/proc/self/fd/{found}", flags)
 
 
+def name_of(descriptor: int) -> str:
+    """A path that leads our own process, and no other, to what a descriptor is of, whatever happens to its names; for
+    calls that take no descriptors (proc_pid_fd(5))."""
+    return f"/proc/self/fd/{descriptor}"
+
+
 @contextlib.contextmanager
 def opened(descriptor: int) -> Iterator[int]:
     """Close ``descriptor`` at the end of a ``with`` block."""

@@ -12,12 +12,38 @@ import signal
 
 from . import observe
 
+_EXITING = 0x4  # PF_EXITING of linux/sched.h
+_ON_ITS_WAY = (b"R", b"D")
+
+
+def _fields(pid: int) -> list[bytes]:
+    """``/proc/PID/stat`` from its third field on (proc_pid_stat(5)); ``OSError`` when the process is gone."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()
+
 
 def start_time(pid: int) -> int:
-    """Clock ticks after boot at which ``pid`` started: field 22 of ``/proc/PID/stat``; ``OSError`` when it is
-    gone."""
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        return int(file.read().rpartition(b")")[2].split()[19])
+    """Clock ticks after boot at which ``pid`` started; ``OSError`` when it is gone."""
+    return int(_fields(pid)[19])
+
+
+def is_ending(pid: int) -> bool:
+    """Whether the kernel is taking the process down, or has done so."""
+    try:
+        fields = _fields(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return bool(int(fields[6]) & _EXITING)
+
+
+def is_busy(pid: int, seconds: float) -> bool:
+    """Whether the process has something to do still, be it to end, and has had less CPU time than this for it."""
+    try:
+        fields = _fields(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    used = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return bool(int(fields[6]) & _EXITING) or (fields[0] in _ON_ITS_WAY and used < seconds)
 
 
 def open_process(pid: int, started: int) -> int | None:

@@ -7,6 +7,7 @@ store may be a file system that is mounted for this one jail only."""
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -41,3 +42,15 @@ def of_directories(upper: str, lower: str | None) -> Iterator[Layers]:
         upper_mount = stack.enter_context(paths.opened(bind(upper)))
         lower_mount = stack.enter_context(paths.opened(bind(lower))) if lower is not None else None
         yield Layers(upper_mount, lower_mount)
+
+
+@contextlib.contextmanager
+def writable_parts(upper: int) -> Iterator[tuple[int, int]]:
+    """Descriptors of the directories ``upper`` and ``work`` of an overlay's upper mount, for a ``with`` block.
+
+    :raises OSError: when one is missing, or anything else than a directory.
+    """
+    flags = os.O_PATH | os.O_DIRECTORY
+    with contextlib.ExitStack() as stack:
+        found = [stack.enter_context(paths.opened(paths.open_plain(upper, name, flags))) for name in ("upper", "work")]
+        yield found[0], found[1]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -37,10 +38,24 @@ def test_a_jail_of_which_nothing_was_said_has_the_baseline() -> None:
     """No more, and no less."""
     found = settle()
     assert set(found.capabilities) == set(policy.CAPABILITIES)
-    assert tuple(found.masked_paths) == policy.MASKED_PATHS
+    assert [path for path in found.masked_paths if path in policy.MASKED_PATHS] == [
+        path for path in policy.MASKED_PATHS if "*" not in path
+    ]
     assert tuple(found.readonly_paths) == policy.READONLY_PATHS
     assert len(found.programs) == 1
     assert (found.profile, found.no_new_privs, found.personality) == ("", False, "linux")
+
+
+def test_what_each_cpu_has_is_masked_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A star in the baseline stands for whatever this host has there; it can be taken away as it is written."""
+    assert "/sys/devices/system/cpu/cpu*/thermal_throttle" in policy.MASKED_PATHS
+    every = "/sys/devices/system/cpu/cpu[0-9]*/uevent"
+    monkeypatch.setattr(policy, "MASKED_PATHS", (*policy.MASKED_PATHS, every))
+    found = [path for path in settle().masked_paths if path.endswith("/uevent")]
+    assert len(found) == os.cpu_count()
+    assert "/sys/devices/system/cpu/cpu0/uevent" in found
+    values = {**options.desired({}), "masked_paths": {"add": [], "remove": [every]}}
+    assert not [path for path in settled.settle(values).masked_paths if path.endswith("/uevent")]
 
 
 @given(

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.cellblock.jails.plugins.module_utils.jail import limits
+from ansible_collections.cellblock.jails.plugins.module_utils import layout
+from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import ceiling, counts, limits
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import cgroup
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -51,10 +54,49 @@ def test_shown_cpus_are_the_cpus(quota: int | None) -> None:
 def test_what_is_no_number_of_tasks(text: str) -> None:
     """Only a number that the kernel can count to, or ``unlimited``."""
     with pytest.raises(ValueError, match=r"is not a number of tasks"):
-        limits.parse_count(text)
+        counts.parse(text)
 
 
 @given(st.one_of(st.none(), st.integers(1, 4_194_304)))
 def test_a_shown_count_is_the_count(count: int | None) -> None:
     """Likewise."""
-    assert limits.parse_count(limits.show_count(count)) == count
+    assert counts.parse(counts.show(count)) == count
+
+
+@pytest.mark.parametrize(
+    ("total", "jails"),
+    [(512, 384), (1024, 768), (2048, 1792), (4096, 3840), (8192, 7782), (65536, 62259)],
+)
+def test_the_host_keeps_memory(total: int, jails: int) -> None:
+    """A twentieth, 256 MiB at least, a quarter at most (all in MiB)."""
+    assert ceiling.memory_of(total << 20) >> 20 == jails
+
+
+@pytest.mark.parametrize(("total", "jails"), [(2000, 1500), (32768, 29492), (4194304, 3774874)])
+def test_the_host_keeps_tasks(total: int, jails: int) -> None:
+    """A tenth, 1024 at least, a quarter at most."""
+    assert ceiling.tasks_of(total) == jails
+
+
+@given(st.integers(1 << 20, 1 << 50))
+def test_the_host_keeps_no_less_than_a_twentieth(total: int) -> None:
+    """Whatever it has; and the jails get most of it."""
+    assert total * 3 // 4 - _PAGE <= ceiling.memory_of(total) <= total * 19 // 20 + 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"memory_max": "much"}', "memory_max: .*'much' is not a size"),
+        ('{"pids_max": 0}', "pids_max: .*0 is not a number of tasks"),
+        ('{"cpus": 1}', "some of: memory_max, pids_max"),
+        ("[]", "some of: memory_max, pids_max"),
+        ("{", "is damaged"),
+    ],
+)
+def test_a_ceiling_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, said: str) -> None:
+    """The administrator's file is read strictly."""
+    monkeypatch.setattr(layout, "CEILING", str(tmp_path / "ceiling.json"))
+    (tmp_path / "ceiling.json").write_text(content, encoding="ascii")
+    with pytest.raises(JailError, match=said):
+        ceiling.hold()

@@ -91,6 +91,43 @@ def test_a_quota_comes_back(value: int | None, files: dict[str, cgroup._File]) -
     assert file.parse(file.format(value)) == value
 
 
+@pytest.mark.parametrize(
+    ("texts", "limit"),
+    [
+        ({"io.max": ""}, None),
+        ({"io.max": "8:0 rbps=1048576 wbps=1048576 riops=max wiops=max\n"}, 1 << 20),
+        ({"io.max": "8:16 rbps=5 wbps=5\n8:0 rbps=1048576 wbps=max riops=max wiops=max\n"}, None),
+        ({"io.max": "8:0 rbps=1048576 wbps=2097152 riops=max wiops=max\n"}, 2 << 20),
+    ],
+)
+def test_a_rate_on_version_2(tmp_path: Path, texts: dict[str, str], limit: int | None) -> None:
+    """The looser one of both ways, of that disk."""
+    group = _group(tmp_path, 2)
+    for name, text in texts.items():
+        (tmp_path / "jails" / "x" / name).write_text(text, encoding="ascii")
+    assert group.rate("io_bytes", "8:0") == limit
+    group.set_rate("io_bytes", "8:0", None)
+    assert (tmp_path / "jails" / "x" / "io.max").read_text(encoding="ascii").startswith("8:0 rbps=max wbps=max")
+    (tmp_path / "jails" / "x" / "io.max").write_text("", encoding="ascii")
+    group.set_rate("io_operations", "8:0", 100)
+    assert (tmp_path / "jails" / "x" / "io.max").read_text(encoding="ascii") == "8:0 riops=100 wiops=100"
+
+
+def test_a_rate_on_version_1(tmp_path: Path) -> None:
+    """A file for each way; 0 takes a limit away."""
+    group = _group(tmp_path, 1)
+    files = [tmp_path / "blkio" / "jails" / "x" / f"blkio.throttle.{way}_bps_device" for way in ("read", "write")]
+    for file in files:
+        file.touch()
+    assert group.rate("io_bytes", "8:0") is None
+    group.set_rate("io_bytes", "8:0", 4096)
+    assert [file.read_text(encoding="ascii") for file in files] == ["8:0 4096"] * 2
+    assert group.rate("io_bytes", "8:0") == 4096
+    assert group.rate("io_bytes", "8:16") is None
+    group.set_rate("io_bytes", "8:0", None)
+    assert [file.read_text(encoding="ascii")[:5] for file in files] == ["8:0 0"] * 2
+
+
 def test_a_missing_controller_is_named(tmp_path: Path) -> None:
     """A kernel without a controller: its name, those that there are, and the remedy."""
     group = cgroup.Tree(2, {"pids": str(tmp_path)}).group("jails", "x")

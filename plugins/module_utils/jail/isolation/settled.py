@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import glob
 import platform
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...errors import JailError
@@ -52,7 +53,7 @@ def settle(values: Mapping[str, Any]) -> Isolation:
         profile=digest,
         no_new_privs=values["no_new_privs"],
         personality=values["personality"],
-        masked_paths=_changed(policy.MASKED_PATHS, values["masked_paths"]),
+        masked_paths=list(_as_here(_changed(policy.MASKED_PATHS, values["masked_paths"]))),
         readonly_paths=_changed(policy.READONLY_PATHS, values["readonly_paths"]),
         writable_paths=[] if values["securelevel"] >= _NETWORK_SECURE else list(policy.WRITABLE_PATHS),
         labels={},
@@ -128,3 +129,12 @@ def _programs(filters: Sequence[Filter], digest: str) -> list[str]:
 def _changed(baseline: Sequence[str], said: Mapping[str, Sequence[str]]) -> list[str]:
     kept = [path for path in baseline if path not in said["remove"]]
     return [*kept, *(path for path in said["add"] if path not in kept)]
+
+
+def _as_here(masked: Sequence[str]) -> Iterator[str]:
+    """In place of what the baseline has for each of a kind, those that this host has: a jail's /sys has the same."""
+    for path in masked:
+        if path in policy.MASKED_PATHS and glob.has_magic(path):
+            yield from sorted(glob.glob(path))
+        else:
+            yield path

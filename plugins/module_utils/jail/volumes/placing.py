@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 
 from ...kernel import mounts, paths
 from ...kernel.mounts import NODEV, NOEXEC, NOSUID
+from ...rootfs import layers
 from .words import OVERLAY, TMPFS, Volume, attributes
 
 
@@ -63,12 +64,16 @@ def overlay(volume: Volume, parts: Sequence[int], staging: int) -> int:
         os.mkdir(names[-1], dir_fd=place)
         mounts.attach(part, place, names[-1])
     options: dict[str, str | None] = {"userxattr": None}
-    if volume["upper"]:
-        upper = names.pop(0)
-        options.update(upperdir=f"{upper}/upper", workdir=f"{upper}/work")
-    options["lowerdir"] = ":".join(names)
-    os.fchdir(place)
-    return mounts.create("overlay", options, attributes(volume))
+    with contextlib.ExitStack() as stack:
+        if volume["upper"]:
+            # Looked at, and then taken by name all the same: a running jail's /proc, by which descriptors have names,
+            # is nothing to trust. The directory that both are in is the host's.
+            stack.enter_context(layers.writable_parts(parts[0]))
+            upper = names.pop(0)
+            options.update(upperdir=f"{upper}/upper", workdir=f"{upper}/work")
+        options["lowerdir"] = ":".join(names)
+        os.fchdir(place)
+        return mounts.create("overlay", options, attributes(volume))
 
 
 @contextlib.contextmanager
