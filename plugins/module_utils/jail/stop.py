@@ -12,7 +12,7 @@ import signal
 from ..errors import JailError
 from ..kernel import paths, pidfd, signals
 from ..kernel.cgroup import Group
-from . import live, policy, store
+from . import inits, live, policy, store
 from .isolation import labels
 from .live import Running
 
@@ -26,7 +26,7 @@ def stop_as_desired(name: str) -> None:
         clear(name)
         return
     desired = store.read(name, "state")
-    number = signals.number_of(desired.get("stop_signal", policy.STOP_SIGNAL))
+    number = signals.number_of(desired.get("stop_signal") or inits.stop_signal(running))
     stop(running, number, desired.get("stop_timeout", policy.STOP_SECONDS))
 
 

@@ -60,13 +60,14 @@ def send_signal(descriptor: int, number: int) -> None:
 
 
 def catches(pid: int, number: int) -> bool:
-    """Whether the process has a handler for this signal: pid 1 of a namespace is deaf to all others but SIGKILL.
+    """Whether the process has a handler for this signal, or blocks it, as those do that read signals from a descriptor
+    (signalfd(2)): pid 1 of a namespace is deaf to all others but SIGKILL.
 
     One that has ended catches nothing.
     """
     try:
         with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-            caught = next((line.split()[1] for line in file if line.startswith("SigCgt:")), "0")
+            masks = [int(line.split()[1], 16) for line in file if line.startswith(("SigCgt:", "SigBlk:"))]
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return bool(int(caught, 16) >> (number - 1) & 1)
+    return any(mask >> (number - 1) & 1 for mask in masks)

@@ -36,7 +36,9 @@ _BASE: Mapping[str, _Expected] = {
     "/proc": _Expected("proc", frozenset({"nosuid", "nodev", "noexec"})),
     "/sys": _Expected("sysfs", frozenset({"ro", "nosuid", "nodev", "noexec"})),
     "/run": _Expected("tmpfs", frozenset({"nosuid", "nodev"})),
+    "/run/lock": _Expected("tmpfs", frozenset({"nosuid", "nodev", "noexec"})),
 }
+_GROUPS = _Expected("cgroup2", frozenset({"nosuid", "nodev", "noexec"}))
 _NOT_LOOKED_INTO = ("/dev/pts", "/dev/shm")
 _DEPTH_MAX = 16  # of directories in a /dev
 _SHOWN = ("ro", "rw", "nosuid", "nodev", "noexec")
@@ -75,6 +77,8 @@ def _expected(running: Running) -> dict[str, _Expected]:
     """By place. What covers or is read-only is on the list of its paths; which of them this kernel has is looked at
     elsewhere (:mod:`covers`)."""
     found = dict(_BASE)
+    if running.group.is_handed_over():
+        found[policy.GROUPS] = _GROUPS
     isolation = running.isolation
     for path in isolation.writable_paths:
         found[path] = _Expected(None, frozenset())
