@@ -11,15 +11,36 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from ..kernel import paths
-from . import policy
+from ..kernel import observe, paths
 from .live import Running
 
 _SYSTEMD = "systemd"
-_STOP_SIGNALS = {_SYSTEMD: "SIGRTMIN+3"}
-"""What asks an init to end the jail, where that is not :data:`policy.STOP_SIGNAL` (systemd(1), "Signals")."""
+
+
+class Ending(NamedTuple):
+    """How an init that we know ends a jail.
+
+    :param signal: asks it to. Whether it hears that cannot be seen: those that wait for signals (sigtimedwait(2)) have
+        no handlers.
+    :param stays: whether it has to be killed after that, when all others have ended: it would ask the kernel to halt,
+        for which a jail has no privilege, and wait.
+    """
+
+    signal: str
+    stays: bool
+
+
+_BY_FILE = {
+    _SYSTEMD: Ending("SIGRTMIN+3", stays=False),  # systemd(1), "Signals"
+    "openrc-init": Ending("SIGTERM", stays=True),  # openrc-init(8)
+}
+_BUSYBOX = Ending("SIGUSR2", stays=False)  # the applet "init": power off
+_SYSVINIT = Ending("SIGINT", stays=True)  # init(8): "ctrlaltdel", which stops all services as for a reboot
+_SYSVINIT_TITLE = re.compile(r"init \[[0-9sS]\]")
 
 
 def manages_groups(root: int, argv: Sequence[str], environment: Mapping[str, str]) -> bool:
@@ -36,11 +57,16 @@ def manages_groups(root: int, argv: Sequence[str], environment: Mapping[str, str
     return False
 
 
-def stop_signal(running: Running) -> str:
-    """What its init takes for the wish that the jail ends."""
+def ending(running: Running) -> Ending | None:
+    """What its init takes for the wish that the jail ends; ``None`` for a program that we do not know."""
     with contextlib.suppress(OSError):  # it has ended
-        return _STOP_SIGNALS.get(_name(f"/proc/{running.pid}/exe"), policy.STOP_SIGNAL)
-    return policy.STOP_SIGNAL
+        file, title = _name(f"/proc/{running.pid}/exe"), observe.title(running.pid)
+        if file == "busybox" and os.path.basename(title) == "init":
+            return _BUSYBOX
+        if file == "init" and _SYSVINIT_TITLE.fullmatch(title):
+            return _SYSVINIT
+        return _BY_FILE.get(file)
+    return None
 
 
 def _name(link: str) -> str:
