@@ -42,7 +42,12 @@ options:
     type: list
     elements: str
   init: &init
-    description: The jail's init, an absolute path inside it; V(/sbin/init) where nothing was ever said.
+    description:
+      - The jail's init, an absolute path inside it; V(/sbin/init) where nothing was ever said.
+      - Where it leads to a program called C(systemd), the jail gets a part of the host's unified control group
+        hierarchy to make groups in, 512 at most, mounted at C(/sys/fs/cgroup). It has no controllers, so the jail's own
+        limits stand above it and limits of its units do nothing. The host must have that hierarchy mounted, be it
+        without controllers.
     type: str
   hostname: &hostname
     description: The jail's host name; its own name where nothing was ever said.
@@ -58,7 +63,8 @@ options:
       - Changing it needs a restart.
     type: str
   stop_signal: &stop_signal
-    description: The signal that asks the jail's first process to end; V(SIGTERM) where nothing was ever said.
+    description: The signal that asks the jail's first process to end. Where nothing was ever said, V(SIGRTMIN+3) for
+      systemd, V(SIGUSR2) for busybox's init, V(SIGINT) for sysvinit, and V(SIGTERM) for all others.
     type: str
   stop_timeout: &stop_timeout
     description: Seconds that it may take before it is killed with all others of the jail; 10 where nothing was ever

@@ -108,10 +108,20 @@ def furnish(root: int, tree: Tree) -> None:
     _mount(root, "/proc", mounts.create("proc", {}, NOSUID | NODEV | NOEXEC))
     _mount(root, "/sys", mounts.create("sysfs", {}, NOSUID | NODEV | NOEXEC | RDONLY))
     run = _mount(root, "/run", mounts.create("tmpfs", {"mode": "0755", **policy.RUN_LIMITS}, NOSUID | NODEV))
-    os.mkdir("lock", dir_fd=run)  # Debian's programs expect it
-    paths.set_mode(run, "lock", 0o1777)
+    os.mkdir("lock", dir_fd=run)  # Debian's programs expect it, and Debian's systemd a mount of its own there
+    locks = mounts.create("tmpfs", {"mode": "1777", **policy.LOCK_LIMITS}, NOSUID | NODEV | NOEXEC)
+    mounts.attach(locks, run, "lock")
+    os.close(locks)
     if tree.tools is not None:
         mounts.attach(tree.tools, paths.make_directory(run, os.path.basename(toolbox.PLACE), 0o755))
+
+
+def mount_groups() -> None:
+    """Mount the unified hierarchy, from the group on in which we were when the cgroup namespace was made
+    (cgroup_namespaces(7)), where every system has it. The root is the jail's own by now."""
+    groups = mounts.create("cgroup2", {}, NOSUID | NODEV | NOEXEC)
+    with paths.opened(groups), paths.opened(paths.open_directory(policy.GROUPS)) as target:
+        mounts.attach(groups, target)
 
 
 def _mount(root: int, path: str, mount: int) -> int:

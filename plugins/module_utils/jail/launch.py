@@ -24,7 +24,7 @@ from ..kernel import idmap, mounts, namespaces, paths, pidfd, process
 from ..kernel.cgroup import Group
 from ..kernel.mounts import NODEV, RDONLY
 from ..rootfs.layers import Layers, Subject
-from . import assemble, channel, confinement, devices, ids, inner, policy
+from . import assemble, channel, confinement, devices, ids, inits, inner, policy
 from .channel import Channel
 from .confinement import Confinement
 from .isolation import covers
@@ -126,7 +126,9 @@ def launch(plan: Plan, before_go: Callable[[int, int], None]) -> Started:
                     _expect(ours)  # it is in its network namespace then
                 with _last_words(pid, ours):
                     before_go(pid, started)
-                problems = _await_root(plan, ours)
+                problems, manages_groups = _await_root(plan, ours)
+                if manages_groups:
+                    _hand_over_groups(plan, pid)
                 ours.send({})
                 _expect_exec(ours)
                 return Started(pid, started, handle, problems)
@@ -175,8 +177,9 @@ def _expect(ours: Channel) -> tuple[dict[str, Any], list[int]]:
     return message, descriptors
 
 
-def _await_root(plan: Plan, ours: Channel) -> Sequence[str]:
-    """Wait until pid 1 has built its root, and make for its tree what only the host can make. Gives problems."""
+def _await_root(plan: Plan, ours: Channel) -> tuple[Sequence[str], bool]:
+    """Wait until pid 1 has built its root, and make for its tree what only the host can make. Gives problems, and
+    whether its program manages control groups."""
     problems = []
     message, _descriptors = _expect(ours)
     if plan.preparation is not None and "wanted" in message:
@@ -187,7 +190,18 @@ def _await_root(plan: Plan, ours: Channel) -> Sequence[str]:
             problems.append(str(error))
         ours.send({"made": made})
         message, _descriptors = _expect(ours)
-    return [*problems, *message["problems"]]
+    return [*problems, *message["problems"]], message["manages_groups"]
+
+
+def _hand_over_groups(plan: Plan, pid: int) -> None:
+    try:
+        plan.group.hand_over(pid, plan.first_id or 0, policy.GROUPS_MAX)
+    except OSError as error:
+        raise JailError(
+            f"{plan.argv[0]} is systemd, which needs control groups of its own: {error.strerror}",
+            option="init",
+            advice="mount the unified hierarchy: mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified; or have another init",
+        ) from error
 
 
 def _expect_exec(ours: Channel) -> None:
@@ -305,8 +319,9 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
         problems = _prepare_tree(plan.preparation, root, theirs)
         if plan.streams.input is None:
             os.dup2(os.open("null", os.O_RDWR | os.O_NOFOLLOW, dir_fd=tree.devices), 0)
+        manages_groups = inits.manages_groups(root, plan.argv, plan.environment)
         mounts.pivot_into(root)
-        theirs.send({"problems": problems})
+        theirs.send({"problems": problems, "manages_groups": manages_groups})
         try:
             theirs.receive()
         except EOFError:
@@ -314,6 +329,8 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
         if nested is not None:
             inner.enter(nested)
         namespaces.unshare(namespaces.CLONE_NEWCGROUP)
+        if manages_groups:
+            assemble.mount_groups()
         if plan.tied:
             process.die_with_parent()
         os.setsid()

@@ -78,8 +78,14 @@ PTYS_MAX = 256
 first mount namespace (fs/devpts)."""
 SHM_LIMITS = {"size": str(64 << 20), "nr_inodes": "16384"}
 RUN_LIMITS = {"size": str(64 << 20), "nr_inodes": "16384"}
+LOCK_LIMITS = {"size": str(5 << 20), "nr_inodes": "4096"}
 DEV_LIMITS = {"size": str(1 << 20), "nr_inodes": "1024"}
 """Of each tmpfs (tmpfs(5)). Without a number of inodes there is half of what fits into the host's memory."""
+
+GROUPS = "/sys/fs/cgroup"
+GROUPS_MAX = 512
+"""Where an init that manages control groups finds its own, and how many there can be. For each session and service
+systemd makes one."""
 
 INIT = "/sbin/init"
 USERNS = "auto"

@@ -110,7 +110,7 @@ OPTIONS = (
     Option("init", default=policy.INIT, parse=_parse_init, read=lambda running: running.started_with["init"]),
     Option("hostname", parse=_parse_hostname, read=_read_hostname, write=_write_hostname),
     Option("userns", default=policy.USERNS, parse=_parse_userns, read=_read_userns),
-    Option("stop_signal", default=policy.STOP_SIGNAL, parse=_parse_signal),
+    Option("stop_signal", parse=_parse_signal),
     Option("stop_timeout", type="float", default=policy.STOP_SECONDS, parse=_parse_seconds),
     *isolation.OPTIONS,
 )

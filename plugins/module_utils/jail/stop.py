@@ -8,15 +8,19 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 
 from ..errors import JailError
 from ..kernel import paths, pidfd, signals
 from ..kernel.cgroup import Group
-from . import live, policy, store
+from . import inits, live, policy, store
 from .isolation import labels
 from .live import Running
 
 _DEATH_SECONDS = 10.0
+_LOOK_SECONDS = 0.1
+_TIMES_ALONE = 5
+"""Between two of its programs an init is alone for a moment too."""
 
 
 def stop_as_desired(name: str) -> None:
@@ -26,29 +30,30 @@ def stop_as_desired(name: str) -> None:
         clear(name)
         return
     desired = store.read(name, "state")
-    number = signals.number_of(desired.get("stop_signal", policy.STOP_SIGNAL))
-    stop(running, number, desired.get("stop_timeout", policy.STOP_SECONDS))
+    stop(running, desired.get("stop_signal"), desired.get("stop_timeout", policy.STOP_SECONDS))
 
 
-def stop(running: Running, signal_number: int, seconds: float) -> None:
+def stop(running: Running, signal_name: str | None, seconds: float) -> None:
     """Stop a running jail and clear up.
 
-    A pid 1 without a handler for the signal never gets it (pid_namespaces(7)), so there is nothing to wait for then.
-
-    :param seconds: how long its init may take before SIGKILL, which ends every process of its pid namespace.
+    :param signal_name: asks its first process to end; ``None`` for what that takes for it (:mod:`inits`).
+    :param seconds: how long this may take before SIGKILL, which ends every process of its pid namespace.
     :raises JailError: when processes outlive SIGKILL (they hang in the kernel).
     """
     descriptor = running.open()
     if descriptor is not None:
         with paths.opened(descriptor):
-            _end(descriptor, running, signal_number, seconds)
+            _end(descriptor, running, signal_name, seconds)
     clear(running.name)
 
 
-def _end(descriptor: int, running: Running, signal_number: int, seconds: float) -> None:
-    if pidfd.catches(running.pid, signal_number):
-        pidfd.send_signal(descriptor, signal_number)
-        if pidfd.wait_for_end(descriptor, seconds):
+def _end(descriptor: int, running: Running, signal_name: str | None, seconds: float) -> None:
+    known = inits.ending(running)
+    number = signals.number_of(signal_name or (known.signal if known else policy.STOP_SIGNAL))
+    # A pid 1 without a handler for the signal never gets it (pid_namespaces(7)), so there is nothing to wait for.
+    if known or pidfd.catches(running.pid, number):
+        pidfd.send_signal(descriptor, number)
+        if _wait(descriptor, running, seconds, alone=bool(known and known.stays)):
             return
     pidfd.send_signal(descriptor, signal.SIGKILL)
     if not pidfd.wait_for_end(descriptor, _DEATH_SECONDS):
@@ -56,6 +61,19 @@ def _end(descriptor: int, running: Running, signal_number: int, seconds: float) 
             f"pid {running.pid} did not end within {_DEATH_SECONDS:.0f} s of SIGKILL",
             advice="a process of it hangs in the kernel (see /proc/PID/stack), or a `jail exec` into it is suspended",
         )
+
+
+def _wait(descriptor: int, running: Running, seconds: float, alone: bool) -> bool:
+    """Wait for the end of pid 1, or with ``alone`` for that of all others; whether pid 1 has ended."""
+    if not alone:
+        return pidfd.wait_for_end(descriptor, seconds)
+    deadline = time.monotonic() + seconds
+    seen_alone = 0
+    while seen_alone < _TIMES_ALONE and time.monotonic() < deadline:
+        if pidfd.wait_for_end(descriptor, _LOOK_SECONDS):
+            return True
+        seen_alone = seen_alone + 1 if running.group.processes() == [running.pid] else 0
+    return False
 
 
 def clear(name: str) -> None:

@@ -9,6 +9,9 @@ that a guest that is given its part of the tree cannot lift its own limits; on v
 hierarchy. Limits have the same names and units on both: ``memory_max`` in bytes, ``cpu_quota`` in microseconds of
 CPU time in each :data:`PERIOD`, ``pids_max`` in tasks. ``None`` is "unlimited". Rates are limits for one disk each:
 ``io_bytes`` and ``io_operations`` in each second, of reading and, once more, of writing.
+
+What a guest can be given to rule itself (:meth:`Group.hand_over`) is a part of the unified hierarchy on both, and
+without controllers: to sort its processes, not to share out what its limits leave it.
 """
 
 from __future__ import annotations
@@ -106,6 +109,10 @@ CONTROLLERS = ("memory", "cpu", "pids", "cpuacct", "freezer", "blkio", "io", "de
 """Version 2 has no cpuacct, freezer and devices: it counts and freezes without, and devices are a matter of BPF. What
 is ``io`` there is ``blkio`` on version 1. Where the host shares a disk out by group (the scheduler BFQ; ``io.cost``),
 to be a group of its own is to have an equal share of it."""
+_GUEST = "guest"
+_MOST = "cgroup.max.descendants"
+_HANDED_OVER = (".", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control")
+"""What belongs to whom a part of the unified hierarchy is delegated to (admin-guide/cgroup-v2, "Delegation")."""
 
 
 def _larger(limits: Sequence[int | None]) -> int | None:
@@ -138,20 +145,25 @@ def _remove_below(directory: str) -> None:
 class Group(abc.ABC):
     """One guest's cgroup, in all hierarchies that count.
 
+    :param tree: the hierarchies.
     :param parent: the directory, below each hierarchy's root, that all guests share.
-    :param roots: mount point by controller.
     """
 
     files: Mapping[str, _File]
     rates_controller: str
 
-    def __init__(self, roots: Mapping[str, str], parent: str, name: str) -> None:
-        self._roots = roots
+    def __init__(self, tree: Tree, parent: str, name: str) -> None:
+        self._tree = tree
+        self._roots = tree.roots
         self._parent = parent
         self.name = name
 
     def _directories(self) -> list[str]:
         return [os.path.join(root, self._parent, self.name) for root in dict.fromkeys(self._roots.values())]
+
+    def _everywhere(self) -> list[str]:
+        """The directories, and that in the unified hierarchy where it does not count."""
+        return [os.path.join(parent, self.name) for parent in self._tree.parents(self._parent)]
 
     def _place(self, figure: str) -> tuple[str, _File]:
         file = self.files[figure]
@@ -203,7 +215,7 @@ class Group(abc.ABC):
 
     def exists(self) -> bool:
         """Whether any part of the group is there."""
-        return any(os.path.isdir(directory) for directory in self._directories())
+        return any(os.path.isdir(directory) for directory in self._everywhere())
 
     @abc.abstractmethod
     def create(self) -> None:
@@ -212,6 +224,32 @@ class Group(abc.ABC):
     @abc.abstractmethod
     def join(self, pid: int = 0) -> None:
         """Move a process (0: the caller) into the group."""
+
+    def hand_over(self, pid: int, owner: int, most: int) -> None:
+        """Make a part of the unified hierarchy below the group's own, hand it over to a user to make groups in, and
+        move a process into it that has joined the group.
+
+        :param owner: user and group.
+        :param most: groups that there can be in it.
+        :raises OSError: ``EOPNOTSUPP`` where no unified hierarchy is mounted.
+        """
+        if self._tree.unified is None:
+            raise OSError(errno.EOPNOTSUPP, "this host has no unified cgroup hierarchy mounted")
+        own = os.path.join(self._tree.unified, self._parent, self.name)
+        part = os.path.join(own, _GUEST)
+        os.makedirs(part, exist_ok=True)
+        _write(os.path.join(own, _MOST), str(most + 1))
+        for name in _HANDED_OVER:
+            os.chown(os.path.join(part, name), owner, owner)
+        _write(os.path.join(part, "cgroup.procs"), str(pid))
+
+    def is_handed_over(self) -> bool:
+        """Whether there is such a part: nobody else has a number that holds their groups."""
+        if self._tree.unified is None:
+            return False
+        with contextlib.suppress(FileNotFoundError):
+            return _number_or_max(_read(os.path.join(self._tree.unified, self._parent, self.name, _MOST))) is not None
+        return False
 
     @abc.abstractmethod
     def restrict_devices(self, rules: Sequence[Rule]) -> None:
@@ -239,7 +277,7 @@ class Group(abc.ABC):
         :raises OSError: ``EBUSY`` when processes are left after ``seconds``.
         """
         deadline = time.monotonic() + seconds
-        for directory in self._directories():
+        for directory in self._everywhere():
             while os.path.isdir(directory):
                 try:
                     _remove_below(directory)
@@ -250,9 +288,9 @@ class Group(abc.ABC):
 
     def remove_parent(self) -> None:
         """Remove the directory that all guests share, where it is empty."""
-        for root in dict.fromkeys(self._roots.values()):
+        for directory in self._tree.parents(self._parent):
             with contextlib.suppress(FileNotFoundError):
-                os.rmdir(os.path.join(root, self._parent))
+                os.rmdir(directory)
 
 
 class GroupV2(Group):
@@ -266,7 +304,7 @@ class GroupV2(Group):
         for above in (root, os.path.join(root, self._parent)):
             os.makedirs(above, exist_ok=True)
             self._enable(above)
-        os.makedirs(os.path.join(root, self._parent, self.name, "guest"), exist_ok=True)
+        os.makedirs(os.path.join(root, self._parent, self.name, _GUEST), exist_ok=True)
 
     def restrict_devices(self, rules: Sequence[Rule]) -> None:
         with paths.opened(self._open_directory()) as directory:
@@ -297,11 +335,12 @@ class GroupV2(Group):
                 _write(control, f"+{controller}")
 
     def join(self, pid: int = 0) -> None:
-        _write(os.path.join(self._directories()[0], "guest", "cgroup.procs"), str(pid))
+        _write(os.path.join(self._directories()[0], _GUEST, "cgroup.procs"), str(pid))
 
 
 class GroupV1(Group):
-    """A guest on version 1: ``PARENT/NAME`` in the hierarchy of each controller."""
+    """A guest on version 1: ``PARENT/NAME`` in the hierarchy of each controller, and ``PARENT/NAME/guest`` in the
+    unified one if that was handed over."""
 
     files = _V1
     rates_controller = "blkio"
@@ -348,42 +387,56 @@ class GroupV1(Group):
     def join(self, pid: int = 0) -> None:
         for directory in self._directories():
             _write(os.path.join(directory, "cgroup.procs"), str(pid))
+        if self.is_handed_over():
+            _write(os.path.join(self._everywhere()[-1], _GUEST, "cgroup.procs"), str(pid))
 
 
 class Tree(NamedTuple):
-    """The hierarchies of this host: ``version`` 2 when the controllers are on the unified one, else 1."""
+    """The hierarchies of this host.
+
+    :param version: 2 when the controllers are on the unified one, else 1.
+    :param roots: mount point by controller.
+    :param unified: mount point of the unified one, with controllers or without; ``None`` where there is none.
+    """
 
     version: int
     roots: Mapping[str, str]
+    unified: str | None = None
 
     def group(self, parent: str, name: str) -> Group:
         """The handle of one guest's group, whether it is there or not."""
         kind = GroupV2 if self.version == 2 else GroupV1
-        return kind(self.roots, parent, name)
+        return kind(self, parent, name)
 
     def counts(self, controllers: str) -> bool:
         """Whether the hierarchy with these controllers (as ``/proc/PID/cgroup`` names them) is one of these."""
         return self.version == 2 if not controllers else bool(set(controllers.split(",")) & set(self.roots))
 
+    def parents(self, parent: str) -> list[str]:
+        """The directories that all guests share, whether they are there or not; that in the unified hierarchy last."""
+        roots = dict.fromkeys([*self.roots.values(), *filter(None, [self.unified])])
+        return [os.path.join(root, parent) for root in roots]
+
     def names(self, parent: str) -> list[str]:
         """The names of the groups that are there below ``parent``."""
         found: set[str] = set()
-        for root in set(self.roots.values()):
+        for directory in self.parents(parent):
             with contextlib.suppress(FileNotFoundError):
-                found.update(entry.name for entry in os.scandir(os.path.join(root, parent)) if entry.is_dir())
+                found.update(entry.name for entry in os.scandir(directory) if entry.is_dir())
         return sorted(found)
 
 
 def detect() -> Tree:
     """Find the hierarchies in the mount table. Version 2 counts where it has any of our controllers; on a
     hybrid host they are where version 1 has them."""
-    unified, legacy = {}, {}
+    counting, legacy, unified = {}, {}, None
     for mount in mount_table():
         if mount.fstype == "cgroup2":
+            unified = unified or mount.target
             available = _read(os.path.join(mount.target, "cgroup.controllers")).split()
-            unified.update({name: mount.target for name in CONTROLLERS if name in available})
+            counting.update({name: mount.target for name in CONTROLLERS if name in available})
         elif mount.fstype == "cgroup":
             legacy.update({name: mount.target for name in mount.options.split(",") if name in CONTROLLERS})
-    if unified:
-        return Tree(2, unified)
-    return Tree(1, legacy)
+    if counting:
+        return Tree(2, counting, unified)
+    return Tree(1, legacy, unified)

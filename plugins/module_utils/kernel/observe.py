@@ -23,6 +23,7 @@ _LIMITS = {
     "Max nice priority": "nice",
     "Max realtime priority": "rtprio",
 }
+_TITLE_MAX = 4096
 _LIMIT_COLUMN = 26  # where the figures begin (fs/proc/base.c)
 
 
@@ -56,6 +57,12 @@ def personality(pid: int) -> int:
     """The execution domain and its flags (personality(2))."""
     with open(f"/proc/{pid}/personality", encoding="ascii") as file:
         return int(file.read(), 16)
+
+
+def title(pid: int) -> str:
+    """What a process calls itself: its first argument, which many overwrite (proc_pid_cmdline(5)), bounded."""
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read(_TITLE_MAX).partition(b"\0")[0].decode(errors="replace").rstrip()
 
 
 def control_groups(pid: int) -> list[tuple[str, str]]:

@@ -88,12 +88,14 @@ def send_signal(descriptor: int, number: int) -> None:
 
 
 def catches(pid: int, number: int) -> bool:
-    """Whether the process has a handler for this signal: pid 1 of a namespace is deaf to all others but SIGKILL.
+    """Whether the process has a handler for this signal, or blocks it, as those do that read signals from a descriptor
+    (signalfd(2)): pid 1 of a namespace is deaf to all others but SIGKILL.
 
     One that has ended catches nothing.
     """
     try:
-        caught = observe.status(pid).get("SigCgt", "0")
+        found = observe.status(pid)
+        masks = [int(found.get(key, "0"), 16) for key in ("SigCgt", "SigBlk")]
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return bool(int(caught, 16) >> (number - 1) & 1)
+    return any(mask >> (number - 1) & 1 for mask in masks)

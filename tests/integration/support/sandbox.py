@@ -112,8 +112,7 @@ def _make(path: str, made: list[str]) -> None:
 
 @contextlib.contextmanager
 def _no_group_of_ours_after() -> Iterator[None]:
-    parents = [os.path.join(root, layout.CGROUP_PARENT) for root in set(live.hierarchies().roots.values())]
-    missing = [parent for parent in parents if not os.path.isdir(parent)]
+    missing = [parent for parent in live.hierarchies().parents(layout.CGROUP_PARENT) if not os.path.isdir(parent)]
     try:
         yield
     finally:

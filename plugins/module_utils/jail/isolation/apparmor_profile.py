@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .. import policy
 from .record import Isolation
 
 _FAMILIES = ("unix", "inet", "inet6", "netlink")
@@ -48,12 +49,14 @@ def text(name: str, isolation: Isolation, values: Mapping[str, Any]) -> str:
 
 
 def _denied(isolation: Isolation) -> Iterator[str]:
-    """What cannot be written, even should its cover or its read-only mount be gone."""
+    """What cannot be written, even should its cover or its read-only mount be gone. Control groups can: a jail sees
+    only those that it was given, if it was given any."""
+    writable = (*isolation.writable_paths, policy.GROUPS)
     for path in isolation.masked_paths:
         yield f"deny {_quoted(path)} wklx,"
         yield f"deny {_quoted(path, '/**')} wklx,"
     for path in (*isolation.readonly_paths, "/sys"):
-        within = [kept[len(path) + 1 :] for kept in isolation.writable_paths if kept.startswith(f"{path}/")]
+        within = [kept[len(path) + 1 :] for kept in writable if kept.startswith(f"{path}/")]
         for pattern in _all_but(path, within):
             yield f"deny {pattern} wkl,"
 

@@ -20,6 +20,7 @@ from . import places
 from .fact import Fact
 from .places import BASE, Expected
 
+_GROUPS = Expected("cgroup2", frozenset({"nosuid", "nodev", "noexec"}))
 _NOT_LOOKED_INTO = ("/dev/pts", "/dev/shm")
 _DEPTH_MAX = 16  # of directories in a /dev
 _SHOWN = ("ro", "rw", "nosuid", "nodev", "noexec")
@@ -56,6 +57,8 @@ def _words(fstype: str, flags: set[str] | frozenset[str]) -> str:
 
 def _expected(running: Running) -> dict[str, Expected]:
     given = {volume["target"]: Expected(None, flags_of(volume)) for volume in volumes.recorded(running.name)}
+    if running.group.is_handed_over():
+        given[policy.GROUPS] = _GROUPS
     return places.with_covers(running.isolation, given)
 
 

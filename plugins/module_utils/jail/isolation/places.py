@@ -27,6 +27,7 @@ BASE: Mapping[str, Expected] = {
     "/proc": Expected("proc", frozenset({"nosuid", "nodev", "noexec"})),
     "/sys": Expected("sysfs", frozenset({"ro", "nosuid", "nodev", "noexec"})),
     "/run": Expected("tmpfs", frozenset({"nosuid", "nodev"})),
+    "/run/lock": Expected("tmpfs", frozenset({"nosuid", "nodev", "noexec"})),
 }
 
 
