@@ -195,6 +195,12 @@ def test_who_enters_cannot_be_taken_hold_of(cell: Cell) -> None:
     assert said[-1] == "EPERM", said
     assert int(said[-2].removeprefix("seen ")) > 0
 
+    # Which of the two is quicker is chance: one that is caught is enough.
+    assert any(_is_caught(cell) for _attempt in range(10))
+
+
+def _is_caught(cell: Cell) -> bool:
+    """Whether somebody who enters unprotected is taken hold of."""
     namespace = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
     with subprocess.Popen(
         [*namespace, cell.programs.attack, "watch", "3", "nsenter"], stdout=subprocess.PIPE, text=True
@@ -205,8 +211,7 @@ def test_who_enters_cannot_be_taken_hold_of(cell: Cell) -> None:
         deadline = time.monotonic() + 2.0
         while time.monotonic() < deadline:
             subprocess.run(enter, check=False, capture_output=True, timeout=20)
-        said = watch.communicate()[0].splitlines()
-    assert said[-1] == "ok", said
+        return watch.communicate()[0].splitlines()[-1] == "ok"
 
 
 @pytest.fixture
