@@ -28,6 +28,7 @@ from typing import NamedTuple
 from .commands import succeed
 
 _CARRIER = Path(__file__).with_name("carrier.c")
+_LIKENESS = Path(__file__).with_name("likeapk.c")
 _KEY = "jails-test.rsa.pub"
 _CHECKSUM = "APK-TOOLS.checksum.SHA1"  # the keyword of pax(1) by which apk knows files
 _LISTS = {"D": "depend", "p": "provides", "r": "replaces", "i": "install_if"}
@@ -133,10 +134,19 @@ def carry(root: Path, build: Path) -> bytes:
     return (build / "static").read_bytes()
 
 
-def stubs(arch: str) -> list[Package]:
-    """Packages of these names whose programs nobody can run."""
+def likeness(folder: Path) -> bytes:
+    """A program without libraries that passes for apk where a template is built."""
+    succeed(["gcc", "-static", "-Wall", "-Wextra", "-Werror", "-o", str(folder / "likeapk"), str(_LIKENESS)])
+    return (folder / "likeapk").read_bytes()
+
+
+def stubs(arch: str, program: bytes = b"") -> list[Package]:
+    """Packages of these names.
+
+    :param program: what is to be ``apk.static``; without it none is there that anybody could run.
+    """
     common = {"A": arch, "V": "1-r0", "L": "GPL-3.0-or-later", "T": "A package of the tests"}
-    program = os.urandom(4096)
+    program = program or os.urandom(4096)
     return [
         Package({**common, "P": "alpine-base"}, [], {}),
         Package({**common, "P": "apk-tools-static"}, _file("sbin/apk.static", program), {}),
