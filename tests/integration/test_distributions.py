@@ -18,7 +18,7 @@ from ansible_collections.cellblock.jails.plugins.module_utils.jail import build
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import namespaces
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import hosttools, recipes, templates
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.methods import hostapt
-from ansible_collections.cellblock.jails.tests.integration.support import apks, rpms, web
+from ansible_collections.cellblock.jails.tests.integration.support import apks, openpgp, rpms, web
 from ansible_collections.cellblock.jails.tests.integration.support.calls import inside, module, shell
 
 
@@ -87,7 +87,7 @@ def test_alpine(name: str, tmp_path: Path) -> None:
 def test_rpms(name: str, tmp_path: Path) -> None:
     """From a repository that is built and signed here."""
     needs(*rpms.PROGRAMS)
-    with rpms.key(tmp_path, "good") as by:
+    with openpgp.key(tmp_path, "good") as by:
         folder = tmp_path / "repository"
         folder.mkdir()
         packages = [Path(shutil.copy(each, folder)) for each in rpms.build(tmp_path, tmp_path / "canary")]

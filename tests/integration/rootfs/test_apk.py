@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,12 +19,13 @@ import pytest
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import build
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import paths
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import hosttools, recipes, templates
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import paths, process
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import hosttools, prune, recipes, templates
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.builder import Confine, Job
-from ansible_collections.cellblock.jails.tests.integration.support import apks, web
+from ansible_collections.cellblock.jails.tests.integration.support import apks, faults, web
 from ansible_collections.cellblock.jails.tests.integration.support.layer import never
 from ansible_collections.cellblock.jails.tests.integration.support.processes import (
+    in_another_process,
     kill_at_random,
     wait_for_no_children,
 )
@@ -202,6 +205,66 @@ def test_untrusted_by_name_only(world: World) -> None:
     refused(world, "has files that its own checksum does not fit", allow_untrusted=True)
 
 
+@pytest.fixture
+def whole(world: World, host: Path) -> World:
+    """A mirror from which a template can be built, by a program that passes for apk."""
+    if hosttools.look_up("gcc") is None:
+        pytest.skip("the host has no gcc to make a program with")
+    shutil.rmtree(world.mirror)
+    apks.publish(apks.stubs(ARCH, apks.likeness(host)), world.mirror / "v3.20/main", world.good)
+    return world
+
+
+def survives_every_kill(url: str, world: World, made: str) -> None:
+    """Build and be killed; ``made`` is a path that a whole tree has."""
+    recipe = wish(url, world)
+    key = recipes.key(recipe)
+
+    def finish() -> None:
+        assert templates.ensure(recipe, build.confine) == key
+        assert os.path.exists(f"{templates.tree(key)}/{made}")
+        templates.remove(key)
+        shutil.rmtree(f"{layout.LIB}/cache")  # the next one has to download as well
+
+    faults.survives_every_kill(lambda: templates.ensure(recipe, build.confine), finish, faults.SLOW)
+
+
+def test_killed_at_every_step_the_next_build_converges(whole: World) -> None:
+    with web.serving(web.files(whole.mirror)) as url:
+        survives_every_kill(url, whole, "lib/apk/probe")
+
+
+def test_nobody_prunes_downloads_that_a_build_needs(whole: World, tmp_path: Path) -> None:
+    """What was fetched by then is there until the build has come to its end; then it is removed."""
+    last = f"/v3.20/main/{ARCH}/probe-1-r0.apk"
+    asked, go_on = tmp_path / "asked", tmp_path / "go-on"
+    answers = web.files(whole.mirror)
+
+    def answer_late(request: BaseHTTPRequestHandler) -> None:
+        asked.touch()
+        wait_for(go_on)
+        answers[last](request)
+
+    with web.serving({**answers, last: answer_late}) as url:
+        builder = in_another_process(lambda: templates.ensure(wish(url, whole), build.confine))
+        wait_for(asked)
+        pruner = in_another_process(lambda: prune.remove(prune.Wish(False, True, 0, False)))
+        time.sleep(0.5)
+        fetched = [name for name in downloads() if not name.startswith(".")]
+        go_on.touch()
+        assert [process.wait(each) for each in (builder, pruner)] == [0, 0]
+    assert len(fetched) == 2, "apk itself and the first package"
+    assert not set(downloads()) & set(fetched)
+
+
+def wait_for(path: Path) -> None:
+    """Until somebody has made this file."""
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} has not come"
+        time.sleep(0.01)
+
+
 # With an archive of Alpine.
 
 
@@ -316,6 +379,11 @@ def test_untrusted_alpine(alpine: Alpine, host: Path) -> None:
     index.write_bytes(apks.without_signature(index.read_bytes()))
     other = ensure(world, build.confine, allow_untrusted=True, trust_group="unsigned")
     assert (Path(templates.tree(other)) / "sbin/apk").is_file()
+
+
+def test_alpine_killed_at_every_step_the_next_build_converges(alpine: Alpine) -> None:
+    with web.serving(web.files(alpine.world.mirror)) as url:
+        survives_every_kill(url, alpine.world, "var/lib/probe")
 
 
 def test_killed_at_any_moment_it_leaves_nothing(alpine: Alpine) -> None:

@@ -22,7 +22,7 @@ from ansible_collections.cellblock.jails.plugins.module_utils.kernel import path
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import buildlog, hosttools, recipes, templates
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.builder import Job
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.methods.confinedrpm import Rpm
-from ansible_collections.cellblock.jails.tests.integration.support import faults, rpms, web
+from ansible_collections.cellblock.jails.tests.integration.support import faults, openpgp, rpms, web
 from ansible_collections.cellblock.jails.tests.integration.support.layer import log_lines, never
 from ansible_collections.cellblock.jails.tests.integration.support.processes import (
     kill_at_random,
@@ -36,8 +36,8 @@ DATABASE = "usr/lib/sysimage/rpm"
 class World(NamedTuple):
     """Two keys, packages without signature, and a file of the host that their scriptlets try to write to."""
 
-    good: rpms.Key
-    other: rpms.Key
+    good: openpgp.Key
+    other: openpgp.Key
     unsigned: list[Path]
     canary: Path
 
@@ -51,7 +51,7 @@ def world() -> Iterator[World]:
     folder = Path("/var/tmp") / f"jails-test-rpms-{os.getpid()}"
     folder.mkdir()
     try:
-        with rpms.key(folder, "good") as good, rpms.key(folder, "other") as other:
+        with openpgp.key(folder, "good") as good, openpgp.key(folder, "other") as other:
             canary = folder / "canary"
             canary.write_text(CANARY)
             yield World(good, other, rpms.build(folder, canary), canary)
@@ -60,7 +60,7 @@ def world() -> Iterator[World]:
         shutil.rmtree(folder)
 
 
-def repository(folder: Path, world: World, by: rpms.Key, index_by: rpms.Key | None = None) -> Path:
+def repository(folder: Path, world: World, by: openpgp.Key, index_by: openpgp.Key | None = None) -> Path:
     """A new repository of the packages."""
     folder.mkdir()
     copies = [Path(shutil.copy(package, folder)) for package in world.unsigned]

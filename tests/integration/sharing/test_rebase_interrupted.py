@@ -78,7 +78,6 @@ def test_killed_at_every_step(name: str) -> None:
             moved(name)
             assert overlays.view(name) == before
         begin_again()
-    print(f"killed at {hits} steps")
     assert hits > 20
     assert found == {OLD, NEW}
 

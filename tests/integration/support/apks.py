@@ -25,7 +25,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from .commands import succeed
+
 _CARRIER = Path(__file__).with_name("carrier.c")
+_LIKENESS = Path(__file__).with_name("likeapk.c")
 _KEY = "jails-test.rsa.pub"
 _CHECKSUM = "APK-TOOLS.checksum.SHA1"  # the keyword of pax(1) by which apk knows files
 _LISTS = {"D": "depend", "p": "provides", "r": "replaces", "i": "install_if"}
@@ -65,15 +68,15 @@ def signer(folder: Path, name: str) -> Signer:
     """A new key in a new directory."""
     home = folder / name
     (home / "public").mkdir(parents=True)
-    _run(["openssl", "genrsa", "-out", str(home / "private.pem"), "2048"])
-    _run(["openssl", "rsa", "-in", str(home / "private.pem"), "-pubout", "-out", str(home / "public" / _KEY)])
+    succeed(["openssl", "genrsa", "-out", str(home / "private.pem"), "2048"])
+    succeed(["openssl", "rsa", "-in", str(home / "private.pem"), "-pubout", "-out", str(home / "public" / _KEY)])
     return Signer(home / "private.pem", home / "public")
 
 
 def unpack(archive: str, folder: Path) -> Path:
     """The root file system that is in an archive."""
     folder.mkdir()
-    _run(["tar", "-x", "-f", archive, "-C", str(folder)])
+    succeed(["tar", "-x", "-f", archive, "-C", str(folder)])
     return folder
 
 
@@ -119,7 +122,7 @@ def carry(root: Path, build: Path) -> bytes:
     loader = next((root / "lib").glob("ld-musl-*.so.1"))
     library_path = f"{root}/lib:{root}/usr/lib"
     command = [str(loader), "--library-path", library_path, "--list", str(root / "sbin/apk")]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    listed = succeed(command)
     needed = dict(re.findall(r"(\S+) => (\S+) \(", listed))
     files = {"loader": str(loader), "program": str(root / "sbin/apk")}
     files.update({name: path for name, path in needed.items() if "ld-musl" not in path and "ld-musl" not in name})
@@ -127,14 +130,23 @@ def carry(root: Path, build: Path) -> bytes:
         (build / name).write_bytes(Path(path).read_bytes())
     lines = [f'CARRY({number}, "{name}")\n' for number, name in enumerate(files)]
     (build / "carried.h").write_text("".join(lines))
-    _run(["gcc", "-static", f"-I{build}", f"-Wa,-I,{build}", "-o", str(build / "static"), str(_CARRIER)])
+    succeed(["gcc", "-static", f"-I{build}", f"-Wa,-I,{build}", "-o", str(build / "static"), str(_CARRIER)])
     return (build / "static").read_bytes()
 
 
-def stubs(arch: str) -> list[Package]:
-    """Packages of these names whose programs nobody can run."""
+def likeness(folder: Path) -> bytes:
+    """A program without libraries that passes for apk where a template is built."""
+    succeed(["gcc", "-static", "-Wall", "-Wextra", "-Werror", "-o", str(folder / "likeapk"), str(_LIKENESS)])
+    return (folder / "likeapk").read_bytes()
+
+
+def stubs(arch: str, program: bytes = b"") -> list[Package]:
+    """Packages of these names.
+
+    :param program: what is to be ``apk.static``; without it none is there that anybody could run.
+    """
     common = {"A": arch, "V": "1-r0", "L": "GPL-3.0-or-later", "T": "A package of the tests"}
-    program = os.urandom(4096)
+    program = program or os.urandom(4096)
     return [
         Package({**common, "P": "alpine-base"}, [], {}),
         Package({**common, "P": "apk-tools-static"}, _file("sbin/apk.static", program), {}),
@@ -267,8 +279,3 @@ def _scripts(path: Path) -> dict[str, dict[str, bytes]]:
             assert content
             found.setdefault(checksum, {})[kind] = content.read()
     return found
-
-
-def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, (command, done.stdout, done.stderr)

@@ -77,5 +77,4 @@ def survives_every_kill(begin: Callable[[], object], finish: Callable[[], object
             assert leaked() == before, f"killed at step {number}, {step}"
             hits += number > 0
     assert hits
-    print(f"killed at {hits} steps")
     return hits

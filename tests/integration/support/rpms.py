@@ -6,13 +6,12 @@ that tell where they ran."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+
+from .commands import succeed
+from .openpgp import Key
 
 PROGRAMS = ("dnf", "rpm", "rpmkeys", "rpmbuild", "rpmsign", "createrepo_c", "gpg", "busybox")
 """What this module and the method need."""
@@ -78,35 +77,13 @@ if outside then outside:write("reached by lua") end
 """
 
 
-class Key(NamedTuple):
-    """A key to sign with: the home of gpg that has it, and the public part."""
-
-    home: Path
-    public: Path
-
-
-@contextlib.contextmanager
-def key(folder: Path, name: str) -> Iterator[Key]:
-    """A new key, for a ``with`` block."""
-    home = folder / f"gpg-{name}"
-    home.mkdir(mode=0o700)
-    gpg = ["gpg", "--homedir", str(home), "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""]
-    try:
-        _run([*gpg, "--quick-generate-key", f"{name} <{name}@jails.example>", "rsa2048", "sign", "never"])
-        public = folder / f"{name}.asc"
-        _run([*gpg, "--armor", "--output", str(public), "--export"])
-        yield Key(home, public)
-    finally:
-        _run(["gpgconf", "--homedir", str(home), "--kill", "all"])
-
-
 def build(folder: Path, canary: Path) -> list[Path]:
     """The packages ``base`` and ``tool``, not signed."""
     busybox = shutil.which("busybox")
     for name, text in (("base", _BASE), ("tool", _TOOL)):
         spec = folder / f"{name}.spec"
         spec.write_text((_HEADER + text).format(name=name, busybox=busybox, canary=canary))
-        _run(["rpmbuild", "--quiet", "-bb", "--define", f"_topdir {folder}/rpmbuild", str(spec)])
+        succeed(["rpmbuild", "--quiet", "-bb", "--define", f"_topdir {folder}/rpmbuild", str(spec)])
     return sorted((folder / "rpmbuild" / "RPMS").rglob("*.rpm"))
 
 
@@ -114,17 +91,12 @@ def sign(packages: Sequence[Path], by: Key) -> None:
     """Sign packages where they are."""
     macros = {"_gpg_name": by.public.stem, "_gpg_path": str(by.home), "__gpg": str(shutil.which("gpg"))}
     defined = [word for name, value in macros.items() for word in ("--define", f"{name} {value}")]
-    _run(["rpmsign", *defined, "--addsign", *map(str, packages)])
+    succeed(["rpmsign", *defined, "--addsign", *map(str, packages)])
 
 
 def index(folder: Path, by: Key | None = None) -> None:
     """Make a directory of packages a repository, with an index that is signed or not."""
-    _run(["createrepo_c", "--quiet", str(folder)])
+    succeed(["createrepo_c", "--quiet", str(folder)])
     if by is not None:
-        gpg = ["gpg", "--homedir", str(by.home), "--batch", "--quiet", "--yes", "--armor", "--detach-sign"]
-        _run([*gpg, str(folder / "repodata" / "repomd.xml")])
-
-
-def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
-    assert done.returncode == 0, (command, done.stdout, done.stderr)
+        index_file = folder / "repodata" / "repomd.xml"
+        by.sign(index_file, index_file.with_name("repomd.xml.asc"), "--armor", "--detach-sign")

@@ -111,13 +111,16 @@ def killed_at_each_step(action: Action, most: int | None = None) -> Iterator[tup
     found = steps(action)
     assert found, "the action changes nothing"
     yield 0, "the undisturbed run"
+    hits = 0
     for number in range(1, len(found) + 1, math.ceil(len(found) / (most or len(found)))):
         name, count = found[number - 1]
         kill = f"inject={name}:signal=SIGKILL:when={count}"  # strace counts each system call by itself
         status = _traced(action, ["-o", os.devnull, "-e", f"trace={name}", "-e", kill])
         assert status in (0, 128 + signal.SIGKILL), f"step {number} ({name}): ended with {status}"
         if status:
+            hits += 1
             yield number, name
+    print(f"killed at {hits} of {len(found)} steps")
 
 
 def _traced(action: Action, options: list[str]) -> int:
