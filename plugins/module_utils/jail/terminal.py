@@ -21,9 +21,6 @@ from ..kernel import paths, pidfd
 from ..kernel.syscalls import check, libc
 
 _TYPED_MAX = 65536
-_LAST_READS = 64
-"""What a terminal holds when its last process ends has been read by then: each gives some thousand bytes (tty_buffer.c),
-and all of them are :data:`_TYPED_MAX`."""
 _TIOCSPTLCK = 0x40045431
 _TIOCGPTPEER = 0x5441
 _DEVPTS_MAGIC = 0x1CD1
@@ -87,9 +84,8 @@ def relay(master: int, target: int, terminals: Sequence[int]) -> None:
         typed = b""
         while not pidfd.has_ended(target):
             typed = _carry(master, target, source, sink, typed)
-        for _each in range(_LAST_READS):  # another process of the jail may write for ever
-            if not _copy(master, sink):
-                break
+        while _copy(master, sink):
+            pass
 
 
 def _carry(master: int, target: int, source: int, sink: int, typed: bytes) -> bytes:
