@@ -14,9 +14,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import itertools
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from . import btrfs, inodeflags, mounts
 from .syscalls import AT_FDCWD, syscall
@@ -29,6 +30,8 @@ RESOLVE_IN_ROOT = 0x10
 
 READ_LIMIT = 1 << 20
 _ATTEMPTS = 1000
+_BATCH, _BATCHES = 1000, 1_000_000
+"""So many names of a directory are read at a time, and so often: who adds to it meanwhile does not keep us for ever."""
 
 _RENAME_EXCHANGE = 2  # linux/fs.h
 
@@ -218,6 +221,7 @@ def remove_tree(parent: int, name: str) -> None:
     followed and no mount is entered: ``EXDEV`` or ``EBUSY`` ends it.
 
     However deep the tree is, three directories are open at a time: what lies deeper is moved up and comes later.
+    However many names there are, few are in our memory.
     """
     try:
         top = _open_to_empty(parent, name)
@@ -246,16 +250,18 @@ def _empty(directory: int, top: int) -> list[str]:
     Of a subvolume nothing can be moved out but the subvolumes in it.
     """
     device = os.fstat(directory).st_dev
-    subvolumes, waiting = [], _unlink_files(directory)
-    while waiting:
-        child = waiting.pop()
-        with opened(_open_to_empty(directory, child)) as inner:
-            if os.fstat(inner).st_dev != device:
-                if not _destroyed(directory, child, inner):
-                    subvolumes.append(_move_up(directory, child, top))
-                continue
-            waiting += [_move_up(inner, grandchild, directory) for grandchild in _unlink_files(inner)]
-        os.rmdir(child, dir_fd=directory)
+    subvolumes: list[str] = []
+    while waiting := _unlink_files(directory, subvolumes if directory == top else []):
+        for child in waiting:
+            with opened(_open_to_empty(directory, child)) as inner:
+                if os.fstat(inner).st_dev != device:
+                    if not _destroyed(directory, child, inner):
+                        subvolumes.append(_move_up(directory, child, top))
+                    continue
+                while grandchildren := _unlink_files(inner, []):
+                    for grandchild in grandchildren:
+                        _move_up(inner, grandchild, directory)
+            os.rmdir(child, dir_fd=directory)
     return subvolumes
 
 
@@ -295,16 +301,22 @@ def _unlink(directory: int, name: str) -> None:
         os.unlink(name, dir_fd=directory)
 
 
-def _unlink_files(directory: int) -> list[str]:
-    """Unlink everything that is no directory; the names of the directories."""
-    folders = []
-    with os.scandir(directory) as entries:
-        for entry in list(entries):
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(entry.name)
-            else:
+def _unlink_files(directory: int, besides: Collection[str]) -> list[str]:
+    """Unlink what is no directory until a directory is met; the names of some that are there, none when all is gone.
+
+    :param besides: names that are left alone.
+    """
+    for _each in range(_BATCHES):
+        os.lseek(directory, 0, os.SEEK_SET)  # btrfs shows nothing that came after the last time
+        with os.scandir(directory) as entries:
+            found = list(itertools.islice((entry for entry in entries if entry.name not in besides), _BATCH))
+        folders = [entry.name for entry in found if entry.is_dir(follow_symlinks=False)]
+        for entry in found:
+            if not entry.is_dir(follow_symlinks=False):
                 _unlink(directory, entry.name)
-    return folders
+        if folders or len(found) < _BATCH:
+            return folders
+    raise OSError(errno.ENOTEMPTY, "somebody adds to it all the time")
 
 
 def _move_up(directory: int, name: str, top: int) -> str:

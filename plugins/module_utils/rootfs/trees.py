@@ -98,9 +98,10 @@ def walk(root: int) -> Iterator[Found]:
 
     :raises JailError: when there is too much of it (:data:`MOST_ENTRIES`).
     """
-    waiting, count = [""], 0
+    # Not their paths: thousands of directories in one whose path is long would have us remember that with each.
+    waiting, count = [("", "")], 0
     while waiting:
-        folder = waiting.pop()
+        folder = join(*waiting.pop())
         try:
             descriptor = paths.open_beneath(root, folder, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
@@ -117,7 +118,7 @@ def walk(root: int) -> Iterator[Found]:
                 except FileNotFoundError:
                     continue
                 if stat.S_ISDIR(status.st_mode):
-                    waiting.append(join(folder, entry.name))
+                    waiting.append((folder, entry.name))
                 yield Found(folder, entry.name, status)
 
 

@@ -10,6 +10,7 @@ import os
 import stat
 import subprocess
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -203,6 +204,33 @@ def test_a_tree_of_any_depth_is_removed(tree: Path) -> None:
     with paths.opened(paths.open_directory(str(tree.parent))) as parent:
         paths.remove_tree(parent, tree.name)
     assert not tree.exists()
+
+
+def test_a_tree_of_any_width_is_removed_in_little_memory(tree: Path) -> None:
+    """Thousands of files and of directories beside each other, some of them with files and directories in them, are
+    removed; to read all names at once takes more. (The control: a list of them.)"""
+    wide = tree / "wide"
+    for number in range(12_000):
+        name = wide / f"{number:0200}"
+        if number % 3:
+            name.parent.mkdir(exist_ok=True)
+            name.touch()
+        else:
+            (name / "deeper" / "down").mkdir(parents=True)
+            (name / "file").touch()
+    tracemalloc.start()
+    try:
+        names = os.listdir(wide)
+        _now, listed = tracemalloc.get_traced_memory()
+        del names
+        tracemalloc.reset_peak()
+        with paths.opened(paths.open_directory(str(tree))) as parent:
+            paths.remove_tree(parent, "wide")
+        _now, removed = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert not wide.exists()
+    assert removed < listed / 3
 
 
 def test_our_own_directories_have_no_link_on_the_way(tmp_path: Path, tree: Path) -> None:

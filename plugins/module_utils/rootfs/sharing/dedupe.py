@@ -40,7 +40,9 @@ _SCATTERED = 2
 """A file with so many times the extents of another is not taken in its place."""
 
 _MOST_MEMBERS = 1_000_000
-"""So many files of jails are kept in mind, some hundred bytes each; further ones only share with those."""
+_MOST_NAMES = 256 << 20
+"""So many files are kept in mind, some hundred bytes each, whose paths have so many bytes together; further ones only
+share with those."""
 
 # What a file that somebody else changes, or one of a kind that cannot be shared, makes the kernel say.
 _PASSED_OVER = (errno.EINVAL, errno.EXDEV, errno.EPERM, errno.EACCES, errno.ETXTBSY, errno.EIO, errno.EAGAIN)
@@ -90,7 +92,7 @@ class Pool:
         self._roots: dict[str, int] = {}
         self._sizes: dict[int, _Size] = {}
         self._budget, self._lends = 0, False
-        self._room = _MOST_MEMBERS
+        self._room, self._room_for_names = _MOST_MEMBERS, _MOST_NAMES
 
     def __enter__(self) -> Pool:
         return self
@@ -107,8 +109,9 @@ class Pool:
         :raises JailError: when there is too much in it.
         """
         for found in self._files(place, keep):
-            known = self._sizes.setdefault(found.status.st_size, _Size())
-            known.fresh.append(_Member(self._roots[place], found.path))
+            member = _Member(self._roots[place], found.path)
+            if self._has_room(member):
+                self._sizes.setdefault(found.status.st_size, _Size()).fresh.append(member)
 
     def knows(self, place: str) -> bool:
         """Whether a tree is in the pool."""
@@ -154,7 +157,7 @@ class Pool:
     def _share_file(self, member: _Member, size: int, write: bool) -> bool:
         known = self._sizes.get(size)
         if known is None:
-            if self._lends and self._has_room():
+            if self._lends and self._has_room(member):
                 known = self._sizes[size] = _Size()
                 known.fresh.append(member)
             return False
@@ -177,14 +180,15 @@ class Pool:
         if found and found[0] <= lies.pieces * _SCATTERED and self._same(found[1], content, size, write):
             return True
         # The first of its content, or a better one than that was: later ones share with this.
-        if self._lends and (found or self._has_room()):
+        if self._lends and (found or self._has_room(member)):
             known.by_content[digest] = lies.pieces, member
             known.by_places[lies.key] = member
         return False
 
-    def _has_room(self) -> bool:
+    def _has_room(self, member: _Member) -> bool:
         self._room -= 1
-        return self._room >= 0
+        self._room_for_names -= len(member.path)
+        return min(self._room, self._room_for_names) >= 0
 
     def _look_at_fresh(self, known: _Size, size: int) -> None:
         """Find out where those not looked at yet lie."""
