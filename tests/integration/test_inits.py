@@ -123,38 +123,67 @@ def test_systemd_runs_and_all_its_units_with_it(systemd: str) -> None:
     assert "0::/" in who_enters
 
 
+def test_a_service_that_wants_a_user_namespace_starts_without(systemd: str) -> None:
+    """As no jail has any; but for the drop-in it would not start."""
+    assert _settled(systemd) == "running"
+    drop_in = "/run/systemd/system/service.d/cellblock.conf"
+    unit = "/run/systemd/system/wants-users.service"
+    text = "[Service]\nType=oneshot\nPrivateUsers=yes\nExecStart=/bin/sh -c 'id -un > /run/who'\n"
+    start = f'printf "{text}" > {unit}; systemctl daemon-reload; systemctl start wants-users'
+    shell(systemd, f"{start} && test $(cat /run/who) = root && rm /run/who")
+    shell(systemd, f"mv {drop_in} /run/aside")
+    try:
+        assert jail("exec", systemd, "--", "sh", "-c", start).returncode != 0
+        assert "status=217/USER" in inside(systemd, "journalctl", "--no-pager", "-u", "wants-users")
+    finally:
+        shell(systemd, f"mv /run/aside {drop_in}; rm {unit}; systemctl daemon-reload; systemctl reset-failed")
+
+
+@pytest.mark.row(22, 23)
 def test_groups_of_the_jail_have_no_controllers_and_its_limits_stand_above(systemd: str) -> None:
-    """What holds the jail is not among what it was given, and it cannot leave what it was given."""
+    """What holds the jail is not among what it was given, and it gets no more by mounting."""
     assert inside(systemd, "cat", "/sys/fs/cgroup/cgroup.controllers").split() == []
-    own = _unified(systemd)
-    assert (own / "cgroup.max.descendants").read_text().strip() == str(policy.GROUPS_MAX + 1)
-    for file in ("cgroup.max.descendants", "cgroup.freeze", "cgroup.kill", "cgroup.type"):
-        done = jail("exec", systemd, "--", "sh", "-c", f"echo 1 > /sys/fs/cgroup/{file}")
-        assert b"Permission denied" in done.stderr, file
-    held = live.group_of(systemd).get("pids_max")
-    assert held is not None
+    before = live.group_of(systemd).get("pids_max")
     attempts = "mount -t cgroup2 none /mnt; mount -t cgroup -o pids none /mnt; umount /sys/fs/cgroup"
     done = jail("exec", systemd, "--", "sh", "-c", attempts)
-    assert done.stderr.count(b"\n") >= 3
-    assert live.group_of(systemd).get("pids_max") == held
-    members = live.group_of(systemd).processes()
-    in_part = {int(pid) for file in own.rglob("cgroup.procs") for pid in file.read_text().split()}
-    assert set(members) == in_part
+    assert done.stderr.count(b"permitted") + done.stderr.count(b"permission denied") >= 3, done.stderr
+    assert live.group_of(systemd).get("pids_max") == before
+    in_part = {int(pid) for file in _unified(systemd).rglob("cgroup.procs") for pid in file.read_text().split()}
+    assert set(live.group_of(systemd).processes()) == in_part
 
 
+@pytest.mark.row(23)
+@pytest.mark.parametrize("file", ["cgroup.max.descendants", "cgroup.max.depth", "cgroup.pressure"])
+def test_the_files_of_the_first_group_are_the_hosts(systemd: str, file: str) -> None:
+    """The jail's root can write them only once they are its own."""
+    path = _unified(systemd) / "guest" / file
+    script = f"echo $(cat /sys/fs/cgroup/{file}) > /sys/fs/cgroup/{file}"
+    assert b"Permission denied" in jail("exec", systemd, "--", "sh", "-c", script).stderr
+    first_id = os.stat(_unified(systemd) / "guest").st_uid
+    assert first_id
+    os.chown(path, first_id, first_id)
+    try:
+        shell(systemd, script)
+    finally:
+        os.chown(path, 0, 0)
+
+
+@pytest.mark.row(55)
 def test_the_number_of_groups_is_held(systemd: str) -> None:
     """A jail can make so many and no more; without the number it goes on."""
     script = "cd /sys/fs/cgroup; n=0; while [ $n -lt 700 ] && mkdir x$n 2>/dev/null; do n=$((n+1)); done; echo $n"
     undo = "rmdir /sys/fs/cgroup/x*"
+    most = _unified(systemd) / "cgroup.max.descendants"
+    assert most.read_text().strip() == str(policy.GROUPS_MAX + 1)
     try:
         made = int(shell(systemd, script))
         shell(systemd, undo)
         assert 300 < made <= policy.GROUPS_MAX
-        (_unified(systemd) / "cgroup.max.descendants").write_text("max")
+        most.write_text("max")
         assert int(shell(systemd, script)) == 700
         shell(systemd, undo)
     finally:
-        (_unified(systemd) / "cgroup.max.descendants").write_text(str(policy.GROUPS_MAX + 1))
+        most.write_text(str(policy.GROUPS_MAX + 1))
 
 
 def test_systemd_stops_in_good_order_and_nothing_is_left(systemd: str) -> None:

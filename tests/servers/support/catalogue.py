@@ -158,7 +158,7 @@ SERVERS = {
         _ask(8081, "GET / HTTP/1.0\\r\\n\\r\\n", 20),
         r"200 OK[^\0]*node says 42",
         setting_up="echo 'require(\"http\").createServer((q, a) => a.end(`node says ${6 * 7}\\n`)).listen(8081)' >"
-        " /srv/x.js; printf '[Service]\\nExecStart=/usr/bin/node /srv/x.js\\nDynamicUser=yes\\n[Install]\\n"
+        " /srv/x.js; printf '[Service]\\nExecStart=/usr/bin/node /srv/x.js\\nUser=nobody\\n[Install]\\n"
         "WantedBy=multi-user.target\\n' > /etc/systemd/system/probe-node.service; systemctl enable probe-node",
     ),
     "python3-venv": Server(
