@@ -35,7 +35,7 @@ PROFILE_PACKAGES := golang-github-containers-common
 
 # The targets below change one host and share one virtual environment: never two at a time.
 .NOTPARALLEL:
-.PHONY: help host-packages test-packages venv lint sanity unit integration breakout breakout-compare test demo demo-clean
+.PHONY: help host-packages test-packages venv lint sanity unit integration breakout breakout-compare servers test demo demo-clean
 .PHONY: bench bench-rootfs bench-dedupe bench-syscalls clean
 
 help: ## this list (the default)
@@ -77,6 +77,9 @@ breakout: test-packages venv ## what root of a jail tries, as a table: stopped, 
 
 breakout-compare: test-packages venv ## the same attacks in bubblewrap, runc, podman, LXC and nspawn, where they are (root)
 	$(BIN)/python tests/breakout/compare.py
+
+servers: test-packages venv ## twenty of Debian's servers, each installed and asked in a jail, as a table (root, a mirror)
+	$(BIN)/pytest tests/servers --timeout 1800
 
 test: test-packages lint sanity ## all of it (root)
 	$(BIN)/pytest tests/unit tests/integration tests/breakout --durations 30

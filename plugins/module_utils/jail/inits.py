@@ -16,9 +16,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ..kernel import observe, paths
+from ..rootfs import intree, treefiles
 from .live import Running
 
 _SYSTEMD = "systemd"
+_FOLDERS = ("run/systemd", "run/systemd/system", "run/systemd/system/service.d")
+_WITHOUT_USER_NAMESPACES = b"[Service]\nPrivateUsers=no\n"
 
 
 class Ending(NamedTuple):
@@ -55,6 +58,17 @@ def manages_groups(root: int, argv: Sequence[str], environment: Mapping[str, str
         with contextlib.suppress(OSError), paths.opened(paths.open_in(root, path, os.O_PATH)) as found:
             return _name(f"/proc/self/fd/{found}") == _SYSTEMD
     return False
+
+
+def accommodate(root: int) -> None:
+    """Take from all services what no jail can have and systemd does not do without where a unit asks for it: user
+    namespaces. By a drop-in below /run (systemd.unit(5)), which the jail has anew at each start.
+
+    :param root: a descriptor of the root directory of a jail whose init is systemd.
+    """
+    for folder in _FOLDERS:
+        intree.make_directory(root, folder)
+    treefiles.put(root, f"{_FOLDERS[-1]}/cellblock.conf", _WITHOUT_USER_NAMESPACES)
 
 
 def ending(running: Running) -> Ending | None:

@@ -320,6 +320,8 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
         if plan.streams.input is None:
             os.dup2(os.open("null", os.O_RDWR | os.O_NOFOLLOW, dir_fd=tree.devices), 0)
         manages_groups = inits.manages_groups(root, plan.argv, plan.environment)
+        if manages_groups:
+            inits.accommodate(root)
         mounts.pivot_into(root)
         theirs.send({"problems": problems, "manages_groups": manages_groups})
         try:

@@ -166,6 +166,23 @@ def test_groups_are_found_and_gone(tmp_path: Path) -> None:
     assert tree.names("nothing") == []
 
 
+def test_what_a_guest_is_given_is_found_and_gone_likewise(tmp_path: Path) -> None:
+    """Also where the unified hierarchy counts nothing; and without one nothing can be given."""
+    tree = cgroup.Tree(1, {"pids": str(tmp_path / "pids")}, str(tmp_path / "unified"))
+    one = tree.group("jails", "one")
+    one.create()
+    assert not one.is_handed_over()
+    own = tmp_path / "unified" / "jails" / "one"
+    os.makedirs(own / "guest" / "system.slice")
+    assert tree.names("jails") == ["one"]
+    one.remove()
+    assert not own.exists()
+    one.remove_parent()
+    assert os.listdir(tmp_path / "unified") == os.listdir(tmp_path / "pids") == []
+    with pytest.raises(OSError, match="no unified cgroup hierarchy"):
+        cgroup.Tree(1, tree.roots).group("jails", "one").hand_over(4711, 0, 1)
+
+
 def test_a_refusal_says_what_was_written(tmp_path: Path) -> None:
     """The kernel's answer comes with the value and the file."""
     group = cgroup.Tree(1, {"memory": str(tmp_path)}).group("jails", "x")

@@ -71,7 +71,7 @@ def test_waiting_ends_with_the_time() -> None:
 
 
 def test_which_signals_a_process_catches() -> None:
-    """A handler counts; the default action and "ignore" do not, real-time signals included."""
+    """A handler counts, and so does a signal that is blocked, to be read; the default action and "ignore" do not."""
     reading, writing = os.pipe()
 
     def child() -> None:
@@ -79,6 +79,7 @@ def test_which_signals_a_process_catches() -> None:
         signal.signal(signal.SIGTERM, lambda *_: None)
         signal.signal(signal.SIGRTMIN + 3, lambda *_: None)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
         os.write(writing, b".")
         time.sleep(60)
 
@@ -87,10 +88,10 @@ def test_which_signals_a_process_catches() -> None:
         os.read(reading, 1)
         caught = [
             number
-            for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGRTMIN + 3)
+            for number in (signal.SIGHUP, signal.SIGINT, signal.SIGUSR2, signal.SIGTERM, signal.SIGRTMIN + 3)
             if pidfd.catches(pid, number)
         ]
-        assert caught == [signal.SIGTERM, signal.SIGRTMIN + 3]
+        assert caught == [signal.SIGUSR2, signal.SIGTERM, signal.SIGRTMIN + 3]
     finally:
         _end(pid)
         os.close(reading)
