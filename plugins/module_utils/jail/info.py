@@ -42,7 +42,7 @@ def gather(name: str, parts: Sequence[str]) -> dict[str, Any]:
         "pid": running.pid if running else None,
         "uptime": round(time.time() - running.started_at, 1) if running else None,
         "first_id": running.first_id if running else _first_id(name),
-        "log": layout.console(name),
+        "log": layout.live_console(name) if running else layout.console(name),
     }
     for part in parts:
         if part == "rootfs":

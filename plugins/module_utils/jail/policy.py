@@ -81,6 +81,11 @@ RUN_LIMITS = {"size": str(64 << 20), "nr_inodes": "16384"}
 DEV_LIMITS = {"size": str(1 << 20), "nr_inodes": "1024"}
 """Of each tmpfs (tmpfs(5)). Without a number of inodes there is half of what fits into the host's memory."""
 
+CONSOLE_BYTES, CONSOLE_BYTES_LEAST = 64 << 20, 64 << 10
+CONSOLE_PART = 8
+"""What a jail's init prints is kept in memory of the jail's while it runs: so many bytes at most, but no more than this
+part of what the jail may have."""
+
 INIT = "/sbin/init"
 USERNS = "auto"
 STOP_SIGNAL = "SIGTERM"

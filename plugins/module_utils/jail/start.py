@@ -82,7 +82,7 @@ def start(name: str) -> None:
         limit(group, store.read(name, "limits"))
         isolation = isolation._replace(devices_filtered=devices.restrict(group, isolation.devices))
         isolation = labels.prepare(name, holds, isolation)
-        with storage.layers(name) as layers, console.opened(name) as output:
+        with storage.layers(name) as layers, console.opened(name, limits.memory_of(group)) as output:
             plan = Plan(
                 hostname=hostname,
                 argv=started_with["command"] or [started_with["init"]],

@@ -12,7 +12,7 @@ import signal
 from ..errors import JailError
 from ..kernel import paths, pidfd, signals
 from ..kernel.cgroup import Group
-from . import live, policy, store
+from . import console, live, policy, store
 from .isolation import labels
 from .live import Running
 
@@ -59,12 +59,16 @@ def _end(descriptor: int, running: Running, signal_number: int, seconds: float) 
 
 
 def clear(name: str) -> None:
-    """Remove what a jail that does not run has left: processes that were entered, its cgroup, its bookkeeping."""
+    """Remove what a jail that does not run has left: processes that were entered, its cgroup, its bookkeeping.
+
+    What it printed is kept.
+    """
     group = live.group_of(name)
     if group.exists():
         for pid in group.processes():
             _kill(group, pid)
         group.remove()
+    console.close(name)
     labels.remove(name)
     live.forget(name)
 
