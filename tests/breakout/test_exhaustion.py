@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
-from ansible_collections.cellblock.jails.plugins.module_utils.jail import console, live, policy
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import ceiling, console, limits, live, policy
 from ansible_collections.cellblock.jails.tests.breakout.support import cells
 from ansible_collections.cellblock.jails.tests.breakout.support.cells import Cell, taking
 from ansible_collections.cellblock.jails.tests.breakout.support.known import expect_stopped, not_stopped
@@ -143,10 +143,16 @@ def _socket_bytes() -> int:
 
 
 @pytest.mark.row(48)
-@not_stopped("memory of a jail without memory_max", "no limit by default")
 def test_memory_by_default(cell: Cell) -> None:
-    """A jail of which nobody said anything is bounded."""
-    expect_stopped(live.group_of(cell.name).get("memory_max") is not None, "memory")
+    """A jail of which nobody said anything may have half of what all jails may have together, which is less than the
+    host has (``test_together.py``); and that is held as any other limit is. Without it there is no such bound."""
+    group = live.group_of(cell.name)
+    cell.restart()
+    assert group.get("memory_max") == limits.DEFAULT_MEMORY
+    assert ceiling.default_memory() >= 2 * limits.DEFAULT_MEMORY
+    assert os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > ceiling.default_memory()
+    with _limits(cell, memory_max="unlimited"):
+        assert group.get("memory_max") is None
 
 
 @pytest.mark.row(48)
@@ -203,14 +209,6 @@ def _writes(cell: Cell) -> bool:
     """Whether a jail has room for another file with something in it."""
     with cell.taking("bytes", 1, f"/root/{fresh_name()}") as taken:
         return taken.end == "all"
-
-
-@pytest.mark.row(49)
-@not_stopped("disk of a jail without size", "no limit by default")
-def test_disk_by_default(cell: Cell) -> None:
-    """A jail of which nobody said anything is bounded."""
-    found = module("jail_info", name=[cell.name], gather=["rootfs"])["jails"][cell.name]["rootfs"]
-    expect_stopped(found.get("size", "unlimited") != "unlimited", "disk")
 
 
 @pytest.fixture
@@ -341,17 +339,6 @@ def test_log_of_a_small_jail(cell: Cell, flooding: Path) -> None:
     assert flooding.stat().st_blocks * 512 == 4 * _MEBIBYTE
     assert live.find(cell.name)
     module("jail_limits", name=cell.name, memory_max="unlimited")
-
-
-@pytest.mark.row(54)
-@not_stopped("input and output", "no limit of bytes and operations for each second")
-def test_disk_saturation(cell: Cell, observed: None, record_property: Record) -> None:
-    """A jail that writes past all caches is held to a rate."""
-    rate = inside(cell.name, cell.programs.attack, "pour", "2", "/root/file").strip()
-    record_property("measured", f"the jail writes {rate} MiB/s")
-    places = [Path(root, layout.CGROUP_PARENT, cell.name) for root in set(live.hierarchies().roots.values())]
-    files = [place / file for place in places for file in ("io.max", "blkio.throttle.write_bps_device")]
-    expect_stopped(any(file.read_text(encoding="ascii") for file in files if file.exists()), "no limit is set")
 
 
 @pytest.mark.row(56)
