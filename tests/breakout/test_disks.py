@@ -12,7 +12,6 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -155,13 +154,14 @@ def _saturated(jail: Cell, server: Cell, record: Record, what: str) -> tuple[Lat
 
 
 @pytest.mark.row(54)
-def test_saturation(disk: Disk, record_property: Record) -> None:
+@pytest.mark.parametrize("kind", ["overlay", "image"])
+def test_saturation(disk: Disk, kind: str, record_property: Record) -> None:
     """A jail that writes past all caches slows its neighbour down, which answers all the same. With a limit of bytes or
     of operations, set while it runs, it is held to that, and the neighbour answers as in peace or nearly so."""
-    jail, server = disk("ext4", 1024, {}, {})
+    jail, server = disk("ext4", 2048, {"storage": kind}, {})
     with _answering(server, record_property, "in peace") as peace:
         time.sleep(_SECONDS)
-    free, rate = _saturated(jail, server, record_property, "no limit")
+    free, rate = _saturated(jail, server, record_property, "no limit, as by default")
     assert free.failures == 0
     for option, value in (("io_max", f"{_RATE}M"), ("io_operations_max", str(_RATE))):
         module("jail_limits", jails=[{"name": jail.name, option: value}])
@@ -173,18 +173,3 @@ def test_saturation(disk: Disk, record_property: Record) -> None:
         module("jail_limits", jails=[{"name": jail.name, option: "unlimited"}])
     _again, rate_again = _saturated(jail, server, record_property, "no limit any more")
     assert rate_again > 10 * _RATE
-
-
-@pytest.mark.row(54)
-def test_saturation_of_a_disk_that_is_shared_out(disk: Disk, record_property: Record) -> None:
-    """Where the disk's scheduler is BFQ a default jail has a share of it as large as its neighbour's, as it is a
-    control group of its own."""
-    jail, server = disk("ext4", 1024, {}, {})
-    scheduler = Path("/sys/block", _device(), "queue/scheduler")
-    if "bfq" not in scheduler.read_text(encoding="ascii"):
-        pytest.skip("this kernel has no scheduler BFQ")
-    scheduler.write_text("none", encoding="ascii")
-    _saturated(jail, server, record_property, "no limit, scheduler none")
-    scheduler.write_text("bfq", encoding="ascii")
-    shared, _rate = _saturated(jail, server, record_property, "no limit, scheduler bfq")
-    assert shared.failures == 0

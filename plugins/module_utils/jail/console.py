@@ -57,6 +57,12 @@ def _room(memory_max: int | None) -> int:
     return max(policy.CONSOLE_BYTES_LEAST, min(policy.CONSOLE_BYTES, most))
 
 
+def file_of(name: str) -> str:
+    """The path of the file that has the last that a jail's init printed."""
+    path = layout.live_console(name)
+    return path if os.path.exists(path) else layout.console(name)
+
+
 def keep(name: str) -> None:
     """Move what a running jail has printed to disk, if it is much. The caller has the jail's lock.
 
