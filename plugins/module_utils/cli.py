@@ -286,6 +286,9 @@ def _log(options: argparse.Namespace) -> int:
     from .jail import console
 
     live.expect_known(options.name)
+    with store.locked_if_free(options.name) as ours:
+        if ours:
+            console.keep(options.name)
     lines = console.last_lines(options.name, options.lines)
     if sys.stdout.isatty():
         lines = [console.harmless(line).encode() for line in lines]

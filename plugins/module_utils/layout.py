@@ -74,5 +74,15 @@ def running(name: str) -> str:
 
 
 def console(name: str) -> str:
-    """The file that gets what a jail's init prints."""
+    """The file that keeps what a jail's init has printed."""
     return os.path.join(LOG, f"{name}.log")
+
+
+def console_place(name: str) -> str:
+    """The directory on which the file is mounted that gets what the init of a running jail prints."""
+    return os.path.join(RUN, f".console-{name}")
+
+
+def live_console(name: str) -> str:
+    """That file."""
+    return os.path.join(console_place(name), "log")

@@ -83,7 +83,7 @@ jails:
       type: int
       returned: always
     log:
-      description: The file on the host with what its first process printed.
+      description: The file on the host with the last that its first process printed.
       type: str
       returned: always
     limits:
@@ -144,7 +144,7 @@ jails:
       pid: 4711
       uptime: 12.5
       first_id: 268435456
-      log: /var/log/jails/web1.log
+      log: /run/jails/.console-web1/log
       usage: {memory: 3145728, pids: 3, processes: 3, cpu_seconds: 0.02}
       disk: {bytes: 20971520, bytes_max: 2147483648, inodes: 311, inodes_max: null}
 templates:

@@ -204,7 +204,11 @@ options:
       - The most that the jail may have on disk, such as V(2G), or V(unlimited). What is in the template counts only
         for O(storage=directory). A jail that has reached it gets "disk quota exceeded" or "no space left"; neither its
         neighbours nor the host notice.
-      - With O(storage=image) it is the size of the image; V(10G) if left out, V(16M) at least, and never V(unlimited).
+      - If both this and O(inodes) are left out when the jail is made, they are half of what is free then, where the
+        file system holds limits as it is; on other hosts nothing bounds what the jail writes but the disk. That does
+        not change by itself later.
+      - With O(storage=image) it is the size of the image; if left out V(10G), or half of what is free where that is
+        less; V(16M) at least, and never V(unlimited).
       - "On btrfs it is held by simple quotas (Linux 6.7). If quotas are off they are turned on, and two things follow:
         what is on the disk already is not counted, and no older kernel can mount the file system any more. Full
         quotas are used where they are on already; with many jails they are slow. Metadata counts as well, and what was

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
-from ansible_collections.cellblock.jails.plugins.module_utils.jail import live, policy
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import ceiling, console, limits, live, policy
 from ansible_collections.cellblock.jails.tests.breakout.support import cells
 from ansible_collections.cellblock.jails.tests.breakout.support.cells import Cell, taking
 from ansible_collections.cellblock.jails.tests.breakout.support.known import expect_stopped, not_stopped
@@ -27,13 +27,14 @@ from ansible_collections.cellblock.jails.tests.breakout.support.meter import POR
 from ansible_collections.cellblock.jails.tests.breakout.support.programs import Programs
 from ansible_collections.cellblock.jails.tests.integration.support import filesystems
 from ansible_collections.cellblock.jails.tests.integration.support.boxes import fresh_name
-from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt, inside, jail, module
+from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt, inside, jail, module, shell
 
 Record = Callable[[str, object], None]
 
 _SECONDS = 1.5
 _FLOW_SECONDS = 20  # nf_conntrack_udp_timeout is 30
 _MEBIBYTE = 1 << 20
+_TICKS = "while :; do echo tick; sleep 0.1; done"
 
 
 @pytest.fixture(scope="module")
@@ -142,10 +143,16 @@ def _socket_bytes() -> int:
 
 
 @pytest.mark.row(48)
-@not_stopped("memory of a jail without memory_max", "no limit by default")
 def test_memory_by_default(cell: Cell) -> None:
-    """A jail of which nobody said anything is bounded."""
-    expect_stopped(live.group_of(cell.name).get("memory_max") is not None, "memory")
+    """A jail of which nobody said anything may have half of what all jails may have together, which is less than the
+    host has (``test_together.py``); and that is held as any other limit is. Without it there is no such bound."""
+    group = live.group_of(cell.name)
+    cell.restart()
+    assert group.get("memory_max") == limits.DEFAULT_MEMORY
+    assert ceiling.default_memory() >= 2 * limits.DEFAULT_MEMORY
+    assert os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > ceiling.default_memory()
+    with _limits(cell, memory_max="unlimited"):
+        assert group.get("memory_max") is None
 
 
 @pytest.mark.row(48)
@@ -202,14 +209,6 @@ def _writes(cell: Cell) -> bool:
     """Whether a jail has room for another file with something in it."""
     with cell.taking("bytes", 1, f"/root/{fresh_name()}") as taken:
         return taken.end == "all"
-
-
-@pytest.mark.row(49)
-@not_stopped("disk of a jail without size", "no limit by default")
-def test_disk_by_default(cell: Cell) -> None:
-    """A jail of which nobody said anything is bounded."""
-    found = module("jail_info", name=[cell.name], gather=["rootfs"])["jails"][cell.name]["rootfs"]
-    expect_stopped(found.get("size", "unlimited") != "unlimited", "disk")
 
 
 @pytest.fixture
@@ -295,30 +294,51 @@ def test_terminals(cell: Cell, server: Cell) -> None:
         assert taken.end == "all"
 
 
+@pytest.fixture
+def flooding(cell: Cell) -> Iterator[Path]:
+    """The jail's init prints far more than it may, by making the file longer and by writing, and then goes on printing.
+    Gives the file that it prints to."""
+    flood = f"{cell.programs.attack} lengthen {2 * policy.CONSOLE_BYTES}; dd if=/dev/zero bs=64k count=2000"
+    cell.restart(command=["sh", "-c", f"{flood} 2>/dev/null; echo over > /root/flooded; {_TICKS}"])
+    yield Path(layout.live_console(cell.name))
+    cell.restart(command=["sleep", "100000"])
+    for path in (layout.console(cell.name), f"{layout.console(cell.name)}.1"):
+        Path(path).unlink(missing_ok=True)
+
+
 @pytest.mark.row(53)
-@not_stopped("log", "no bound while a jail runs")
-def test_log(cell: Cell) -> None:
-    """A jail cannot fill the host's disk by what it prints, nor by making the file longer that it prints to."""
-    bound = 64 * _MEBIBYTE
-    log = Path(layout.console(cell.name))
-    cell.restart(command=["sh", "-c", f"{cell.programs.attack} lengthen {2 * bound}; exec sleep 100000"])
-    try:
-        time.sleep(0.2)
-        expect_stopped(log.stat().st_blocks * 512 < bound, "log")
-    finally:
-        cell.restart(command=["sleep", "100000"])
-        log.unlink()
+def test_log(cell: Cell, tmp_path: Path, during: None, flooding: Path) -> None:
+    """A jail cannot fill the host's disk by what it prints, nor by making the file longer that it prints to; nor does
+    it wait for anybody. When somebody has looked, there is room again. The same into a plain file goes through."""
+    with open(tmp_path / "plain", "wb") as plain:
+        subprocess.run([cell.programs.attack, "lengthen", str(2 * policy.CONSOLE_BYTES)], stdout=plain, check=True)
+    assert (tmp_path / "plain").stat().st_blocks * 512 == 2 * policy.CONSOLE_BYTES
+    shell(cell.name, "i=0; until [ -e /root/flooded ] || [ $i = 400 ]; do sleep 0.05; i=$((i+1)); done")
+    assert inside(cell.name, "cat", "/root/flooded") == "over\n"
+    assert policy.CONSOLE_BYTES * 9 // 10 < flooding.stat().st_blocks * 512 <= policy.CONSOLE_BYTES
+    assert len(jail("log", cell.name).stdout) == console.READ_BYTES
+    assert flooding.stat().st_blocks * 512 < _MEBIBYTE
+    time.sleep(0.5)
+    assert jail("log", cell.name).stdout.endswith(b"tick\n")
+    module("jail_state", name=[cell.name], state="stopped")
+    assert not flooding.exists()
+    assert jail("log", cell.name).stdout.endswith(b"tick\n")
+    kept = [Path(layout.console(cell.name)), Path(f"{layout.console(cell.name)}.1")]
+    assert sum(path.stat().st_size for path in kept if path.exists()) <= 2 * console.READ_BYTES
 
 
-@pytest.mark.row(54)
-@not_stopped("input and output", "no limit of bytes and operations for each second")
-def test_disk_saturation(cell: Cell, observed: None, record_property: Record) -> None:
-    """A jail that writes past all caches is held to a rate."""
-    rate = inside(cell.name, cell.programs.attack, "pour", "2", "/root/file").strip()
-    record_property("measured", f"the jail writes {rate} MiB/s")
-    places = [Path(root, layout.CGROUP_PARENT, cell.name) for root in set(live.hierarchies().roots.values())]
-    files = [place / file for place in places for file in ("io.max", "blkio.throttle.write_bps_device")]
-    expect_stopped(any(file.read_text(encoding="ascii") for file in files if file.exists()), "no limit is set")
+@pytest.mark.row(53)
+def test_log_of_a_small_jail(cell: Cell, flooding: Path) -> None:
+    """What is printed is memory of the jail's, and no more than an eighth of it: no jail dies of what it prints."""
+    flooding_command = ["sh", "-c", "dd if=/dev/zero bs=64k count=2000 2>/dev/null; echo over >&2; exec sleep 100000"]
+    module("jail_limits", name=cell.name, memory_max="32M")
+    cell.restart(command=flooding_command)
+    deadline = time.monotonic() + 10
+    while flooding.stat().st_size < 4 * _MEBIBYTE and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert flooding.stat().st_blocks * 512 == 4 * _MEBIBYTE
+    assert live.find(cell.name)
+    module("jail_limits", name=cell.name, memory_max="unlimited")
 
 
 @pytest.mark.row(56)

@@ -216,5 +216,5 @@ def test_log_has_what_the_first_process_prints(shared_box: str) -> None:
             break
         time.sleep(0.02)
     assert jail("log", shared_box).stdout.endswith(b"out\nerr\n")
-    assert os.stat(layout.console(shared_box)).st_mode & 0o077 == 0
+    assert os.stat(layout.live_console(shared_box)).st_mode & 0o077 == 0
     module("jail_state", name=[shared_box], command=["sleep", "100000"], state="restarted")

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import files, layout
-from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import limits, live
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import pidfd
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import storage, templates
 from ansible_collections.cellblock.jails.tests.integration.support import calls, evidence, sandbox
@@ -296,7 +296,7 @@ def test_a_jail_is_worked_on_by_one_at_a_time(box: str) -> None:
         assert module("jail_limits", check=True, name=box, memory_max="64M")["changed"]
         time.sleep(2)
         assert (module_waiting.poll(), command_waiting.poll()) == (None, None)
-        assert live.group_of(box).get("memory_max") is None
+        assert live.group_of(box).get("memory_max") == limits.DEFAULT_MEMORY
         assert calls.pid_of(box) == pid
     assert module_waiting.wait(SECONDS) == 0
     assert command_waiting.wait(SECONDS) == 0

@@ -72,9 +72,10 @@ class Box:
     def start(self, words: list[str] | None = None, **options: Any) -> None:
         """Start it with these options, and the defaults of all others, its first process making this system call."""
         script = f"{self._probe} {' '.join(words)}; exec sleep 100000" if words else "exec sleep 100000"
+        module("jail_state", name=[self.name], state="stopped")
         Path(layout.console(self.name)).unlink(missing_ok=True)
         command = ["sh", "-c", script]
-        module("jail_state", name=[self.name], **{**_DEFAULTS, **options}, command=command, state="restarted")
+        module("jail_state", name=[self.name], **{**_DEFAULTS, **options}, command=command, state="started")
 
     def answers(self, *words: str, **options: Any) -> set[str]:
         """How the first process and one that enters fare with a system call under these options."""

@@ -233,6 +233,6 @@ def test_stop_kills_after_the_timeout(name: str) -> None:
 
 def _wait_for_log(name: str, text: str) -> None:
     subprocess.run(
-        ["timeout", "20", "sh", "-c", f"until grep -q {text.strip()} {layout.console(name)}; do sleep 0.05; done"],
+        ["timeout", "20", "sh", "-c", f"until grep -q {text.strip()} {layout.live_console(name)}; do sleep 0.05; done"],
         check=True,
     )

@@ -49,29 +49,44 @@ def hold() -> None:
     :raises JailError: when the administrator's file has something else in it.
     """
     group = _group()
-    for figure, most in _wanted().items():
+    for figure, most in wanted().items():
         if group.counts(figure) and group.get(figure) != most:
             group.set(figure, most)
+
+
+def holding() -> dict[str, int | None]:
+    """The limits that hold, by the kernel's word; empty while there is no jail."""
+    group = _group()
+    return {figure: group.get(figure) for figure in _PARSERS if group.exists() and group.counts(figure)}
 
 
 def describe() -> dict[str, dict[str, Any]]:
     """For a result, by figure: ``max`` in the user's words and ``used``, as the kernel has them; ``max`` is what will
     hold, and ``used`` is ``None``, while there is no jail."""
-    group = _group()
-    found = {}
-    for figure, most in _wanted().items():
-        there = group.exists() and group.counts(figure)
-        holds = group.get(figure) if there else most
-        used = group.get(figure.replace("_max", "_used")) if there else None
-        found[figure] = {"max": _SHOWN[figure](holds), "used": used}
-    return found
+    holds = holding()
+    return {
+        figure: {
+            "max": show(figure, holds.get(figure, most)),
+            "used": _group().get(figure.replace("_max", "_used")) if figure in holds else None,
+        }
+        for figure, most in wanted().items()
+    }
+
+
+def show(figure: str, value: int | None) -> str:
+    """A limit in the user's words."""
+    return _SHOWN[figure](value)
 
 
 def _group() -> Group:
     return live.hierarchies().group("", layout.CGROUP_PARENT)
 
 
-def _wanted() -> dict[str, int | None]:
+def wanted() -> dict[str, int | None]:
+    """The limits that are to hold, by figure.
+
+    :raises JailError: when the administrator's file has something else in it.
+    """
     found: dict[str, int | None] = {"memory_max": default_memory(), "pids_max": tasks_of(min(map(_number, _TASKS)))}
     said = files.read_json(layout.CEILING)
     if said is None:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..errors import JailError, sentence
-from . import adopt, degraded, live, names, store
+from . import adopt, console, degraded, live, names, store
 from . import facet as facets
 from .facet import Facet
 from .plan import LIVE, REMOVE, RESTART, START, STORAGE, Action, Plan, Request, Situation
@@ -109,6 +109,7 @@ def _plan_and_do(facet: Facet, request: Request) -> Outcome:
         for name in sorted({request.name, *facet.companions(request)}):
             stack.enter_context(store.locked(name))
         adopt.settle(request.name)
+        console.keep(request.name)
         plan = _planned(facet, request)
         details = _do(facet, request, plan.actions)
         return _outcome(request, plan)._replace(details=details)

@@ -9,10 +9,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .. import layout
 from ..errors import JailError
 from ..rootfs import generations, records, snapshots, storage, templates
-from . import desired, ids, live, policy, rootfs, store
+from . import console, desired, ids, live, policy, rootfs, store
 from .facet import Facet, read_live, read_stored
 from .isolation import attest
 from .live import Running
@@ -42,7 +41,7 @@ def gather(name: str, parts: Sequence[str]) -> dict[str, Any]:
         "pid": running.pid if running else None,
         "uptime": round(time.time() - running.started_at, 1) if running else None,
         "first_id": running.first_id if running else _first_id(name),
-        "log": layout.console(name),
+        "log": console.file_of(name),
     }
     for part in parts:
         if part == "rootfs":

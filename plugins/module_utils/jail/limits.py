@@ -121,6 +121,11 @@ FACET = Facet(
 )
 
 
+def memory_of(group: cgroup.Group) -> int | None:
+    """The bytes that a group may have; ``None`` also where nobody counts them."""
+    return group.get("memory_max") if group.counts("memory_max") else None
+
+
 def apply_to_new(group: cgroup.Group, recorded: dict[str, Any]) -> None:
     """Set the recorded or default limits on a fresh cgroup, before anything runs in it."""
     for option in OPTIONS:

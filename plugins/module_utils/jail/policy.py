@@ -87,6 +87,11 @@ GROUPS_MAX = 512
 """Where an init that manages control groups finds its own, and how many there can be. For each session and service
 systemd makes one."""
 
+CONSOLE_BYTES, CONSOLE_BYTES_LEAST = 64 << 20, 64 << 10
+CONSOLE_PART = 8
+"""What a jail's init prints is kept in memory of the jail's while it runs: so many bytes at most, but no more than this
+part of what the jail may have."""
+
 INIT = "/sbin/init"
 USERNS = "auto"
 STOP_SIGNAL = "SIGTERM"

@@ -50,8 +50,10 @@ def _bound(name: str, parse: Callable[[Any], int | None], show: Callable[[int | 
 OPTIONS = (_bound("size", sizes.parse, sizes.show), _bound("inodes", _parse_inodes, _show_inodes))
 
 
-def wanted(values: Values) -> Bounds:
-    """The limits that canonical values ask for."""
+def wanted(values: Values) -> Bounds | None:
+    """The limits that canonical values ask for; ``None`` where they say nothing of them."""
+    if not any(option.name in values for option in OPTIONS):
+        return None
     return Bounds(**{option.name: values.get(option.name) for option in OPTIONS})
 
 

@@ -40,7 +40,7 @@ from .volumes import live as volumes
 _SETTLE_SECONDS = 0.1
 """An init that cannot do its work has ended by then; one wait serves all jails of a call."""
 _POLL_SECONDS = 0.02
-_SETTLE_SECONDS_MOST = 10.0
+_SETTLE_SECONDS_MOST = 3.0
 """So long is waited on a host so busy that an init has not even had the CPU for so much."""
 
 _HINT = "look at it, and whether memory_max and pids_max are enough"
@@ -82,7 +82,7 @@ def start(name: str) -> None:
         limit(group, store.read(name, "limits"))
         isolation = isolation._replace(devices_filtered=devices.restrict(group, isolation.devices))
         isolation = labels.prepare(name, holds, isolation)
-        with storage.layers(name) as layers, console.opened(name) as output:
+        with storage.layers(name) as layers, console.opened(name, limits.memory_of(group)) as output:
             plan = Plan(
                 hostname=hostname,
                 argv=started_with["command"] or [started_with["init"]],

@@ -13,7 +13,7 @@ import time
 from ..errors import JailError
 from ..kernel import paths, pidfd, signals
 from ..kernel.cgroup import Group
-from . import inits, live, policy, store
+from . import console, inits, live, policy, store
 from .isolation import labels
 from .live import Running
 
@@ -77,12 +77,16 @@ def _wait(descriptor: int, running: Running, seconds: float, alone: bool) -> boo
 
 
 def clear(name: str) -> None:
-    """Remove what a jail that does not run has left: processes that were entered, its cgroup, its bookkeeping."""
+    """Remove what a jail that does not run has left: processes that were entered, its cgroup, its bookkeeping.
+
+    What it printed is kept.
+    """
     group = live.group_of(name)
     if group.exists():
         for pid in group.processes():
             _kill(group, pid)
         group.remove()
+    console.close(name)
     labels.remove(name)
     live.forget(name)
 

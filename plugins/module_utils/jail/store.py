@@ -21,6 +21,11 @@ def locked(name: str) -> AbstractContextManager[None]:
     return files.locked(f"jail-{name}")
 
 
+def locked_if_free(name: str) -> AbstractContextManager[bool]:
+    """Likewise without waiting: gives whether we hold it."""
+    return files.locked_if_free(f"jail-{name}")
+
+
 def names() -> list[str]:
     """The jails that have any desired state."""
     try:

@@ -113,10 +113,19 @@ def detach(directory: int, name: str) -> None:
 
     :raises OSError: ``EBUSY`` while anybody uses it.
     """
+    _umount(directory, name, _UMOUNT_NOFOLLOW)
+
+
+def detach_lazily(directory: int, name: str) -> None:
+    """The same at once; the mount goes with the last who uses it (umount(2), ``MNT_DETACH``)."""
+    _umount(directory, name, _UMOUNT_NOFOLLOW | _MNT_DETACH)
+
+
+def _umount(directory: int, name: str, flags: int) -> None:
     before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fchdir(directory)
-        check(libc.umount2(os.fsencode(name), _UMOUNT_NOFOLLOW), "umount2", name)
+        check(libc.umount2(os.fsencode(name), flags), "umount2", name)
     finally:
         os.fchdir(before)
         os.close(before)

@@ -36,6 +36,7 @@ class Keeper(NamedTuple):
     """How a kind of backing store keeps jails within bounds; ``folder`` is a jail's directory of storage.
 
     :param holding: ``holding(folder)``, the limits that hold.
+    :param usual: ``usual(folder)``, the limits that a new jail gets of which nothing else is said.
     :param used: ``used(folder)``, what is counted of the jail's own files; ``None`` for what is not counted.
     :param check: ``check(folder, wanted)`` refuses limits that cannot hold, by a :class:`JailError` with figures or
         with what would work on this host.
@@ -44,6 +45,7 @@ class Keeper(NamedTuple):
     """
 
     holding: Callable[[str], Bounds]
+    usual: Callable[[str], Bounds]
     used: Callable[[str], Bounds]
     check: Callable[[str, Bounds], None]
     waits: Callable[[str, Bounds], bool]
@@ -54,6 +56,7 @@ def keeper(volume_of: Callable[[str], str]) -> Keeper:
     """For a backing store that keeps the jail's own files in a directory of the host, ``volume_of(folder)``."""
     return Keeper(
         holding=lambda folder: holding(volume_of(folder)),
+        usual=lambda folder: usual(volume_of(folder)),
         used=lambda folder: used(volume_of(folder)),
         check=lambda folder, wanted: check(volume_of(folder), wanted),
         waits=lambda folder, _wanted: waits(volume_of(folder)),
@@ -78,6 +81,17 @@ def holding(volume: str) -> Bounds:
             found = quota.usage(directory, number)
             return Bounds(found.size_limit, found.inodes_limit)
         return NO_BOUNDS
+
+
+def usual(volume: str) -> Bounds:
+    """What a new directory has, and half of what is free besides: no jail takes all that its neighbours need. Only
+    where the file system holds limits as it is; none elsewhere."""
+    with _opened(volume) as directory:
+        if not (btrfs.quotas(directory) if btrfs.is_subvolume(directory) else quota.enforces(directory)):
+            return NO_BOUNDS
+        room, has = os.fstatvfs(directory), used(volume)
+        inodes = room.f_favail // 2 + has.inodes if room.f_files and has.inodes is not None else None
+        return Bounds(room.f_bavail * room.f_frsize // 2 + (has.size or 0), inodes)
 
 
 def used(volume: str) -> Bounds:

@@ -74,12 +74,12 @@ class Storage(NamedTuple):
                 yield directory
 
 
-def create(name: str, kind: str, template: str, wanted: Bounds = NO_BOUNDS) -> None:
+def create(name: str, kind: str, template: str, wanted: Bounds | None = None) -> None:
     """Make the storage of a jail that has none.
 
     :param kind: one of :data:`KINDS`.
     :param template: the key of a template that is there.
-    :param wanted: its limits.
+    :param wanted: its limits; ``None`` for the usual ones.
     :raises JailError: when it has some already, the template is missing (:class:`templates.GoneError`), or the disk is
         full. Nothing half made stays.
     """
@@ -94,7 +94,9 @@ def create(name: str, kind: str, template: str, wanted: Bounds = NO_BOUNDS) -> N
             bounds.prepare(folder)
             # Before the rest: a snapshot that is made after it puts it on disk.
             records.write(folder, records.Record(kind, template))
-            store.make(folder, templates.tree(template), name, wanted)
+            store.make(folder, templates.tree(template), name, wanted or NO_BOUNDS)
+            if wanted is None and (usual := store.keeper.usual(folder)) != store.keeper.holding(folder):
+                store.keeper.bind(folder, usual)
 
 
 @contextlib.contextmanager

@@ -57,7 +57,13 @@ static long take_bytes(long number, char **word)
 
     if (!number && (file = open(word[0], O_WRONLY | O_CREAT, 0600)) < 0)
         return -1;
-    return write(file, block, sizeof block) == sizeof block ? 0 : -1;
+    for (size_t done = 0; done < sizeof block;) {
+        long more = write(file, block, sizeof block - done);
+        if (more < 0)
+            return -1;
+        done += more;
+    }
+    return 0;
 }
 
 /* An empty file in the directory word[0]. */

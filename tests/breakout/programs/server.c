@@ -4,7 +4,8 @@
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
  * A server, as a neighbour of a jail that takes all it can get: it answers each connection to port word[1] of the
- * loopback when it has taken some memory, written a file and started a process.
+ * loopback when it has taken some memory, written a file and started a process; and, with a word[2], when the file is on
+ * the disk.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -17,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int work(void)
+static int work(int to_disk)
 {
     char *memory = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     int status = 0, file = open("/tmp/answer", O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -25,7 +26,7 @@ static int work(void)
     if (memory == MAP_FAILED || file < 0)
         return -1;
     memset(memory, 1, 1 << 20);
-    if (write(file, memory, 4096) != 4096)
+    if (write(file, memory, 4096) != 4096 || (to_disk && fsync(file)))
         return -1;
     close(file);
     munmap(memory, 1 << 20);
@@ -48,7 +49,7 @@ int main(int words, char **word)
         int client = accept(server, NULL, NULL);
         if (client < 0)
             return 1;
-        const char *answer = work() ? "-" : "+";
+        const char *answer = work(words > 2) ? "-" : "+";
         if (write(client, answer, 1) != 1)
             fprintf(stderr, "nobody waits\n");
         close(client);

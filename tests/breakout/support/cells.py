@@ -43,9 +43,10 @@ def taking(command: Sequence[str], kind: str, number: int, *words: str) -> Itera
 class Cell:
     """One of them, running."""
 
-    def __init__(self, name: str, programs: Programs) -> None:
+    def __init__(self, name: str, programs: Programs, rootfs: Mapping[str, Any]) -> None:
         self.name = name
         self.programs = programs
+        self.rootfs = rootfs
 
     def run(self, *words: str) -> str:
         """What the attack says there, as its root; ``SIGSYS`` when a filter has killed it."""
@@ -68,6 +69,7 @@ class Cell:
 def made(name: str, programs: Programs, rootfs: Mapping[str, Any] = MappingProxyType({}), **options: Any) -> Cell:
     """Make and start one, with options of ``jail_rootfs`` and of ``jail_state``."""
     binaries = ["busybox", *programs.all()]
-    module("jail_rootfs", name=name, method="skeleton", binaries=binaries, trust_group="breakout", **rootfs)
+    made_of = {"method": "skeleton", "binaries": binaries, "trust_group": "breakout", **rootfs}
+    module("jail_rootfs", name=name, **made_of)
     module("jail_state", name=[name], **{"command": ["sleep", "100000"], **options}, state="started")
-    return Cell(name, programs)
+    return Cell(name, programs, made_of)

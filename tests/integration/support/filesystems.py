@@ -31,6 +31,7 @@ class Kind(NamedTuple):
 
 KINDS = {
     "ext4": Kind("ext4", 512, ("-q", "-m", "0")),
+    "ext4-reserve": Kind("ext4", 512, ("-q", "-m", "5")),
     "ext4-prjquota": Kind("ext4", 512, ("-q", "-m", "0", "-O", "quota,project"), ("prjquota",)),
     "xfs": Kind("xfs", 512, ("-q",)),
     "xfs-prjquota": Kind("xfs", 512, ("-q",), ("prjquota",)),

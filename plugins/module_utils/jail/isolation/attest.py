@@ -56,6 +56,8 @@ def _facts(running: Running) -> Iterator[Fact]:
     yield observed.devices(running)
     yield from group_facts.groups(running)
     yield from group_facts.figures(running)
+    yield from group_facts.ceilings()
+    yield from group_facts.disk(running)
     yield from group_facts.resource_limits(running)
     yield from process_facts.descriptors(running)
     yield from process_facts.others(running)

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from ... import layout
 from ...kernel import observe
-from .. import limits, live, policy, store
+from ...rootfs import storage
+from .. import ceiling, limits, live, policy, size, store
 from ..live import Running
 from .fact import Fact
 
@@ -33,6 +34,24 @@ def figures(running: Running) -> Iterator[Fact]:
         found, expected = option.read(running), recorded.get(option.name, option.default)
         holds = expected is None or (found is not None and _no_more(found, expected))
         yield Fact(f"limits.{option.name}", option.show(found), option.show(expected), holds)
+
+
+def ceilings() -> Iterator[Fact]:
+    """The limits of all jails together."""
+    wanted = ceiling.wanted()
+    for figure, found in ceiling.holding().items():
+        expected = wanted[figure]
+        holds = expected is None or (found is not None and _no_more(found, expected))
+        yield Fact(f"ceiling.{figure}", ceiling.show(figure, found), ceiling.show(figure, expected), holds)
+
+
+def disk(running: Running) -> Iterator[Fact]:
+    """How much it may write, beside what is recorded of it."""
+    recorded, found = store.read(running.name, "rootfs"), storage.bounds_of(running.name)._asdict()
+    for option in size.OPTIONS:
+        live_value, expected = found[option.name], recorded.get(option.name)
+        holds = expected is None or (live_value is not None and _no_more(live_value, expected))
+        yield Fact(f"disk.{option.name}", option.show(live_value), option.show(expected), holds)
 
 
 def _no_more(found: object, expected: object) -> bool:

@@ -88,10 +88,8 @@ def _is_anonymous(running: Running, number: str) -> bool:
 
 
 def _is_log(running: Running, status: os.stat_result) -> bool:
-    for path in (layout.console(running.name), f"{layout.console(running.name)}.1"):
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.stat(path), status):
-                return True
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.stat(layout.live_console(running.name)), status)
     return False
 
 

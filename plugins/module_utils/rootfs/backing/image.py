@@ -15,7 +15,7 @@ import os
 import shutil
 from collections.abc import Iterator
 
-from ... import files
+from ... import files, sizes
 from ...errors import JailError
 from ...kernel import paths
 from .. import images, layers, volumes
@@ -25,7 +25,8 @@ from . import overlay
 from .store import BackingStore
 
 DEFAULT_SIZE = 10 << 30
-"""Bytes, where nobody said how large. The file is sparse: it takes what is written."""
+"""Bytes, where nobody said how large, but no more than half of what is free. The file is sparse: it takes what is
+written."""
 
 _IMAGE, _FACTS, _CONTENT = "image", "image.json", "content"
 
@@ -36,8 +37,13 @@ def _make(folder: str, tree: str, _name: str, wanted: Bounds) -> None:
     content = os.path.join(folder, _CONTENT)
     os.mkdir(content, 0o700)
     overlay.make_upper(content, tree)
-    images.make(image(folder), wanted.size or DEFAULT_SIZE, wanted.inodes, content)
+    images.make(image(folder), wanted.size or _usual_size(folder), wanted.inodes, content)
     shutil.rmtree(content)
+
+
+def _usual_size(folder: str) -> int:
+    room = os.statvfs(folder)
+    return max(images.SMALLEST, min(DEFAULT_SIZE, sizes.whole_pages(room.f_bavail * room.f_frsize // 2)))
 
 
 def _copy(source: str, folder: str, _name: str) -> None:
@@ -94,7 +100,7 @@ def _bind(folder: str, wanted: Bounds) -> None:
         images.resize(image(folder), wanted.size)
 
 
-_KEEPER = Keeper(_holding, _used, _check, _waits, _bind)
+_KEEPER = Keeper(_holding, _holding, _used, _check, _waits, _bind)
 STORE = BackingStore(
     volumes.make_plain, _make, _copy, _layers, _writable, needs_template=True, atomic=False, keeper=_KEEPER
 )
