@@ -12,7 +12,7 @@ import struct
 import time
 from collections.abc import Iterator
 
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import namespaces
+from ansible_collections.cellblock.jails.tests.integration.support.networks import network_namespace
 
 EVERYBODY = "ff:ff:ff:ff:ff:ff"
 MARK = b"breakout"
@@ -108,7 +108,7 @@ class Ear:
 @contextlib.contextmanager
 def listening(pid: int, device: str) -> Iterator[Ear]:
     """An ear at a device in the network namespace of a process, for a ``with`` block."""
-    with namespaces.network_namespace(pid):
+    with network_namespace(pid):
         end = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
         end.bind((device, 0))
     with end:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.cellblock.jails.plugins.module_utils.net.addresses import (
+    USUAL,
     Interface,
     conflicts,
     gateways,
@@ -57,6 +58,7 @@ def test_the_canonical_form_is_whole() -> None:
         "mac": "02:ab:00:00:00:01",
         "mtu": 1400,
         "masquerade": True,
+        **USUAL,
     }
 
 
