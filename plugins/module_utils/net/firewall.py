@@ -21,16 +21,27 @@ from .ingress import Filter, Rules
 
 NAME = "jails"
 _INET, _NETDEV = f"inet {NAME}", f"netdev {NAME}"
-MASQUERADE, ISOLATED, OPENED = "masquerade", "isolated", "opened"
+MASQUERADE, ISOLATED, OPENED, PACED = "masquerade", "isolated", "opened", "paced"
 """The names of sets, without the 4 or 6 of the addresses that are in them."""
 BRIDGES = "bridges"
 
 _ADDRESSES = {"4": "ipv4_addr", "6": "ipv6_addr"}
+_MANY = "size 16384; flags dynamic, timeout;"
+_PACE = "limit rate over 12/second burst 128 packets"
 _TYPES = {
     **{f"{MASQUERADE}{each}": f"set {{}} {{{{ type {kind}; }}}}" for each, kind in _ADDRESSES.items()},
     **{f"{ISOLATED}{each}": f"set {{}} {{{{ type {kind}; }}}}" for each, kind in _ADDRESSES.items()},
+    **{f"{PACED}{each}": f"set {{}} {{{{ type {kind}; }}}}" for each, kind in _ADDRESSES.items()},
     **{f"{OPENED}{each}": f"map {{}} {{{{ type {kind} : verdict; }}}}" for each, kind in _ADDRESSES.items()},
     BRIDGES: "set {} {{ type ifname; }}",
+}
+
+
+# Filled by the kernel: whom jails reach through the host, and how fast each of them has found others.
+_FOUND = {
+    f"{name}{each}": f"set {{}} {{{{ type {kind}; {_MANY} timeout {seconds}s; }}}}"
+    for each, address in _ADDRESSES.items()
+    for name, kind, seconds in (("met", f"{address} . {address}", 10), ("pace", address, 60))
 }
 
 
@@ -60,6 +71,20 @@ _CHAINS = {
         {
             f"{ISOLATED}4": f"ip saddr @{ISOLATED}4 ip daddr @{ISOLATED}4 drop",
             f"{ISOLATED}6": f"ip6 saddr @{ISOLATED}6 ip6 daddr @{ISOLATED}6 drop",
+        },
+    ),
+    # The host asks for the neighbours of what it forwards: the kernel's table of them is one for all.
+    "neighbours": _Chain(
+        "type filter hook forward priority filter - 5;",
+        PACED,
+        {
+            comment: text
+            for each, word in (("4", "ip"), ("6", "ip6"))
+            for comment, text in (
+                (f"met{each}", f"{word} saddr @{PACED}{each} {word} saddr . rt {word} nexthop @met{each} accept"),
+                (f"pace{each}", f"{word} saddr @{PACED}{each} add @pace{each} {{ {word} saddr {_PACE} }} drop"),
+                (f"meets{each}", f"{word} saddr @{PACED}{each} add @met{each} {{ {word} saddr . rt {word} nexthop }}"),
+            )
         },
     ),
     # After a packet has got its connection, which is forgotten with it: only one that is let through is entered.
@@ -173,14 +198,14 @@ def read() -> Tables:
     comments: dict[str, list[str]] = {}
     hooks = {}
     for kind, value in _objects(_INET):
-        if kind in ("set", "map"):
+        if kind in ("set", "map") and value["name"] in _TYPES:
             found.sets[value["name"]] = dict(map(_element, value.get("elem", ())))
         elif kind == "rule":
             comments.setdefault(value["chain"], []).append(value.get("comment", ""))
         elif kind == "chain":
             hooks[value["name"]] = value.get("hook")
     for name, said in comments.items():
-        if name in _CHAINS and hooks.get(name) == name and said == list(_CHAINS[name].rules):
+        if name in _CHAINS and f" {hooks.get(name)} " in _CHAINS[name].hook and said == list(_CHAINS[name].rules):
             found.standing.add(name)
         elif name not in _CHAINS and len(said) == 1 and said[0].isdigit():
             found.counts[name] = int(said[0])
@@ -238,7 +263,7 @@ def _statements(have: Tables, wanted: Change) -> Iterator[str]:
     missing = sorted(set(wanted.chains) - have.standing)
     if missing or wanted.counts or any(wanted.put.values()):
         yield f"add table {_INET}"
-        yield from (f"add {declared.format(f'{_INET} {name}')}" for name, declared in _TYPES.items())
+        yield from (f"add {declared.format(f'{_INET} {name}')}" for name, declared in {**_TYPES, **_FOUND}.items())
     for name, elements in wanted.take.items():
         yield from (f"delete element {_INET} {name} {{ {_quoted(name, each)} }}" for each in elements)
     for device in wanted.forget:

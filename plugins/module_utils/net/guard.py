@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from ..errors import JailError
 from . import firewall, forwarding, ingress
 from .addresses import Interface, hosts
-from .firewall import BRIDGES, ISOLATED, MASQUERADE, OPENED, Change, Entry, Sets, Tables
+from .firewall import BRIDGES, ISOLATED, MASQUERADE, OPENED, PACED, Change, Entry, Sets, Tables
 from .links import Live
 
 _DEVICE = re.compile(r"vj(\d+)n\d+")
@@ -44,6 +44,7 @@ class Guard:
             "masquerade": _is_masqueraded(tables, shown, own),
             "isolate": _is_isolated(tables, own, live.isolated),
             "connections_max": _connections(tables, own, live.device),
+            "neighbours_max": live.interface["neighbours_max"] if _is_paced(tables, own) else 0,
         }
 
     def prepare(self, wanted: Sequence[Interface]) -> None:
@@ -131,6 +132,7 @@ def _entries(jail: str, device: str, interface: Interface) -> Sets:
     for kind, entry, asked in (
         (MASQUERADE, Entry(jail), interface["masquerade"]),
         (ISOLATED, Entry(jail), interface["isolate"]),
+        (PACED, Entry(jail), interface["neighbours_max"]),
         (OPENED, Entry(jail, device), interface["connections_max"]),
     ):
         for host in hosts(interface) if asked else ():
@@ -182,6 +184,11 @@ def _is_isolated(tables: Tables, own: Sequence[str], port: bool) -> bool | None:
     if own and "forward" not in tables.standing:
         there = {False}
     return port if there <= {port} else None
+
+
+def _is_paced(tables: Tables, own: Sequence[str]) -> bool:
+    there = all(host in tables.sets[firewall.set_of(PACED, host)] for host in own)
+    return there and (not own or "neighbours" in tables.standing)
 
 
 def _connections(tables: Tables, own: Sequence[str], device: str) -> int:

@@ -58,7 +58,8 @@ class Network:
             found = [self._guard.describe(live) for live in links.read(self._open(), namespace, slot)]
             limits = neighbours.read(namespace) if found else {}
             for interface in found:
-                interface["neighbours_max"] = limits.get(interface["name"], 0)
+                if interface["neighbours_max"]:
+                    interface["neighbours_max"] = limits.get(interface["name"], 0)
             return found
 
     def converge(self, namespace: int, name: str, slot: int, wanted: Sequence[Interface]) -> None:

@@ -73,6 +73,12 @@ def test_what_is_left_out_has_a_value() -> None:
         "mac": stable_mac("web1", "eth0"),
         "mtu": 1500,
         "masquerade": False,
+        "spoof_protection": True,
+        "allow_router": False,
+        "allow_metadata": False,
+        "isolate": False,
+        "connections_max": 8192,
+        "neighbours_max": 128,
     }
     assert parse_interfaces("web1", [least]) == [expected]
     assert parse_interfaces("web1", [{**dict.fromkeys(FULL), **least}]) == [expected]
