@@ -11,6 +11,8 @@ short_description: Give jails network interfaces, addresses and name servers
 description:
   - Each interface is a veth pair between the jail and a bridge on the host. A bridge that is not there is made, and
     carries the gateway addresses of its jails; one that the administrator made is used as it is.
+  - What comes out of a jail is filtered at the host's end of each interface, before the jail's first instruction. The
+    rules stand in tables of nftables named C(jails), which nobody else should change; no other is touched.
   - What differs in a running jail is changed at once, and nothing else is touched; of any other jail it is recorded
     for the next start.
   - An option that is left out is left as it is.
@@ -19,7 +21,7 @@ author:
 version_added: 0.1.0
 requirements:
   - pyroute2 (Debian package python3-pyroute2)
-  - nft (Debian package nftables), for O(interfaces[].masquerade)
+  - libnftables (Debian package nftables)
 extends_documentation_fragment:
   - cellblock.jails.attributes
   - cellblock.jails.attributes.idempotent
@@ -59,6 +61,42 @@ options:
       masquerade:
         description: Whether what the jail sends beyond its bridge leaves the host with the host's address.
         type: bool
+      spoof_protection:
+        description:
+          - Whether the jail can send from its own MAC address and its own addresses only, also where it may make any
+            frame (O(ignore:jail_state#module:allow_raw_sockets)). ARP and neighbour discovery can tell only of these,
+            and there are no VLAN tags. On unless said otherwise; V(false) lets all of that pass.
+          - It stands at the host's end of the interface, where no rule of somebody else comes before it.
+        type: bool
+      allow_router:
+        description:
+          - Whether the jail may be a router or a DHCP server to its neighbours, that is, send router advertisements,
+            redirects and answers of DHCP. Off unless said otherwise.
+        type: bool
+      allow_metadata:
+        description:
+          - Whether the jail reaches link-local IPv4 addresses and those at which clouds tell the host about itself and
+            its credentials, such as V(169.254.169.254) and V(fd00:ec2::254). Off unless said otherwise.
+        type: bool
+      isolate:
+        description:
+          - Whether the interface hears nothing from other isolated interfaces, and they nothing from it, by the bridge
+            or by way of the host. Off unless said otherwise.
+        type: bool
+      connections_max:
+        description:
+          - How many connections that the interface's addresses have opened the host tracks at once; more cannot be
+            opened. V(0) is without a limit. Left out, V(8192).
+          - Where nothing else on the host tracks connections, this does; V(0) for all interfaces avoids it.
+        type: int
+      neighbours_max:
+        description:
+          - How many addresses of its network the jail can look for within ten seconds, of IPv4 and IPv6 each; beyond
+            that it gets an error. The kernel has one table of neighbours for all. V(0) is without a limit. Left out,
+            V(128).
+          - Through the host it can look for no more than 128 in ten seconds, unless this is V(0).
+          - A jail with the capability C(NET_ADMIN) can undo it.
+        type: int
   dns: &dns
     description: Addresses of name servers for the jail's C(/etc/resolv.conf).
     type: list
@@ -93,6 +131,16 @@ EXAMPLES = r"""
         gateway6: "fd77::1"
         masquerade: true
     dns: [192.0.2.53]
+
+- name: Tenants that do not see each other, behind a router that is a jail too
+  cellblock.jails.jail_net:
+    jails:
+      - name: tenant1
+        interfaces: [{name: eth0, bridge: br-lan, addresses: [10.78.0.11/24], gateway: 10.78.0.1, isolate: true}]
+      - name: tenant2
+        interfaces: [{name: eth0, bridge: br-lan, addresses: [10.78.0.12/24], gateway: 10.78.0.1, isolate: true}]
+      - name: router
+        interfaces: [{name: eth0, bridge: br-lan, addresses: [10.78.0.2/24], allow_router: true}]
 """
 
 RETURN = r"""

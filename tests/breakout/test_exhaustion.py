@@ -20,8 +20,9 @@ import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import ceiling, console, limits, live, policy
+from ansible_collections.cellblock.jails.plugins.module_utils.net.addresses import USUAL
 from ansible_collections.cellblock.jails.tests.breakout.support import cells
-from ansible_collections.cellblock.jails.tests.breakout.support.cells import Cell, taking
+from ansible_collections.cellblock.jails.tests.breakout.support.cells import Cell, Taken, taking
 from ansible_collections.cellblock.jails.tests.breakout.support.known import expect_stopped, not_stopped
 from ansible_collections.cellblock.jails.tests.breakout.support.meter import PORT, Latency, Meter
 from ansible_collections.cellblock.jails.tests.breakout.support.programs import Programs
@@ -212,41 +213,41 @@ def _writes(cell: Cell) -> bool:
 
 
 @pytest.fixture
-def routed(cell: Cell) -> Iterator[None]:
-    """The jail is masqueraded, and there is a network beyond the host."""
-    interface = {
-        "name": "eth0",
-        "bridge": "br-breakout",
-        "addresses": ["10.83.0.2/24"],
-        "gateway": "10.83.0.1",
-        "masquerade": True,
-    }
-    module("jail_net", name=cell.name, interfaces=[interface])
+def routed(cell: Cell) -> Iterator[Callable[..., None]]:
+    """Masquerades the jail, with other options if need be; there is a network beyond the host."""
+
+    def give(**more: Any) -> None:
+        interface = {"name": "eth0", "bridge": "br-breakout", "addresses": ["10.83.0.2/24"], "gateway": "10.83.0.1"}
+        module("jail_net", name=cell.name, interfaces=[{**interface, "masquerade": True, **more}])
+
+    give()
     subprocess.run(["ip", "link", "add", "beyond", "type", "veth", "peer", "name", "farther"], check=True)
     for device in ("beyond", "farther"):
         subprocess.run(["ip", "link", "set", device, "up"], check=True)
     subprocess.run(["ip", "route", "add", "198.18.0.0/15", "dev", "beyond"], check=True)
-    yield
+    yield give
     subprocess.run(["ip", "link", "del", "beyond"], check=True)
     module("jail_net", name=cell.name, interfaces=[])
 
 
 @pytest.mark.row(50)
-@not_stopped("connection tracking", "no number of flows for each jail")
-def test_connection_tracking(cell: Cell, routed: None) -> None:
-    """A masqueraded jail holds at most an eighth of the flows that the host can track (of which this host, which is a
-    network namespace here, has its own count)."""
+def test_connection_tracking(cell: Cell, routed: Callable[..., None]) -> None:
+    """A jail's flows that the host tracks are so many and no more (of which this host, which is a network namespace
+    here, has its own count)."""
     count = Path("/proc/sys/net/netfilter/nf_conntrack_count")
-    bound = int(Path("/proc/sys/net/netfilter/nf_conntrack_max").read_text(encoding="ascii")) // 8
-    wanted = min(bound + 2000, 40000)
-    if wanted < bound:
-        pytest.skip(f"an eighth of the host's flows is {bound}, too many for a test")
-    before = time.monotonic()
-    with cell.taking("flows", wanted, str(0xC6120001)) as taken:
-        assert taken.end == "all"
-        if time.monotonic() - before > _FLOW_SECONDS:
-            pytest.skip("this host was so slow that the first flows had been forgotten before the last came")
-        expect_stopped(int(count.read_text(encoding="ascii")) < bound, "flows")
+    most, others = USUAL["connections_max"], 100
+    wanted = most + 2000
+    if int(Path("/proc/sys/net/netfilter/nf_conntrack_max").read_text(encoding="ascii")) < wanted:
+        pytest.skip("this host tracks fewer flows than a jail may have")
+    for limit in (most, 0):
+        routed(connections_max=limit)
+        before = time.monotonic()
+        with cell.taking("flows", wanted, str(0xC6120001 + (limit == 0))) as taken:
+            assert taken.end == "all"
+            if time.monotonic() - before > _FLOW_SECONDS:
+                pytest.skip("this host was so slow that the first flows had been forgotten before the last came")
+            tracked = int(count.read_text(encoding="ascii"))
+            assert most - others < tracked < most + others if limit else tracked >= wanted
 
 
 @pytest.mark.row(51)
@@ -397,20 +398,46 @@ def test_system_v_segments(cell: Cell) -> None:
     assert Path("/proc/sysvipc/shm").read_text(encoding="ascii") == before
 
 
+def _on_wide_network(cell: Cell, number: int, **more: Any) -> None:
+    interface = {"name": "eth0", "bridge": "br-breakout", "addresses": [f"10.83.0.{number + 2}/16"]}
+    module("jail_net", name=cell.name, interfaces=[{**interface, **more}])
+
+
 @pytest.fixture
 def wide(cell: Cell, server: Cell) -> Iterator[None]:
     """Two jails on a network with room for many neighbours."""
     for number, each in enumerate((cell, server)):
-        interface = {"name": "eth0", "bridge": "br-breakout", "addresses": [f"10.83.0.{number + 2}/16"]}
-        module("jail_net", name=each.name, interfaces=[interface])
+        _on_wide_network(each, number)
     yield
     for each in (cell, server):
         module("jail_net", name=each.name, interfaces=[])
 
 
 @pytest.mark.row(58)
-@not_stopped("table of neighbours", "the kernel has one for all network namespaces, and jails ask for any neighbour")
 def test_table_of_neighbours(cell: Cell, server: Cell, wide: None) -> None:
-    """When a jail has asked for many neighbours that are not there, another still gets to one it has not yet met."""
-    with cell.taking("neighbours", 5000, str(0x0A530100)), server.taking("neighbours", 1, str(0x0A53F001)) as taken:
-        expect_stopped(taken.end == "all", taken.end)
+    """When a jail has asked for many neighbours that are not there, another still gets to one it has not yet met; but
+    where no number is set it does not."""
+    with cell.taking("neighbours", 5000, str(0x0A530100)) as attack:
+        assert attack == (USUAL["neighbours_max"], "EPERM")
+        with server.taking("neighbours", 1, str(0x0A53F001)) as taken:
+            assert taken.end == "all"
+    _on_wide_network(cell, 0, neighbours_max=0)
+    with cell.taking("neighbours", 5000, str(0x0A530100)) as attack:
+        assert attack.number > USUAL["neighbours_max"]
+        with server.taking("neighbours", 1, str(0x0A53F002)) as taken:
+            assert taken == (0, "ENOBUFS")
+
+
+@pytest.mark.row(58)
+def test_table_of_neighbours_by_way_of_the_host(cell: Cell, server: Cell, routed: Callable[..., None]) -> None:
+    """It is the host that asks for the neighbours of what it forwards, and it asks for so many of a jail's."""
+    _on_wide_network(server, 1)
+    try:
+        for limit, answer in ((USUAL["neighbours_max"], Taken(1, "all")), (0, Taken(0, "ENOBUFS"))):
+            routed(neighbours_max=limit)
+            with cell.taking("neighbours", 5000, str(0xC6120100)) as attack:
+                assert attack.end == "all"  # nobody tells it of what the host has dropped
+                with server.taking("neighbours", 1, str(0x0A53F100 + limit)) as taken:
+                    assert taken == answer
+    finally:
+        module("jail_net", name=server.name, interfaces=[])

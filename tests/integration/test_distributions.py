@@ -15,11 +15,11 @@ import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import build
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import namespaces
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import hosttools, recipes, templates
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.methods import hostapt
 from ansible_collections.cellblock.jails.tests.integration.support import apks, openpgp, rpms, web
 from ansible_collections.cellblock.jails.tests.integration.support.calls import inside, module, shell
+from ansible_collections.cellblock.jails.tests.integration.support.networks import network_namespace
 
 
 def needs(*programs: str) -> None:
@@ -39,7 +39,7 @@ def started(name: str, options: dict[str, Any], *command: str) -> None:
 
 def build_with_network(options: dict[str, Any]) -> None:
     """Build the template in this process. The sandbox has no network; who started the tests may have one."""
-    with namespaces.network_namespace(os.getppid()):
+    with network_namespace(os.getppid()):
         try:
             suite = f"{hostapt.mirror()}/dists/{options['suite']}/InRelease"
             with urllib.request.urlopen(suite, timeout=10):

@@ -24,6 +24,7 @@ from ansible_collections.cellblock.jails.tests.integration.support.calls import 
     pid_of,
     refused,
 )
+from ansible_collections.cellblock.jails.tests.integration.support.networks import network_namespace
 
 _INTERFACE = {
     "name": "eth0",
@@ -184,7 +185,7 @@ def test_network_changed_by_hand_is_put_right(box: str) -> None:
     """Likewise an address, a route, and the file with the name servers."""
     wanted: dict[str, Any] = {"interfaces": [_INTERFACE], "dns": ["192.0.2.53"]}
     module("jail_net", name=box, **wanted)
-    with namespaces.network_namespace(pid_of(box)):
+    with network_namespace(pid_of(box)):
         subprocess.run(["ip", "addr", "add", "10.81.0.66/24", "dev", "eth0"], check=True)
         subprocess.run(["ip", "route", "del", "default"], check=True)
     inside(box, "sh", "-c", "echo nameserver 203.0.113.1 > /etc/resolv.conf")

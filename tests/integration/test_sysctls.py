@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import namespaces
 from ansible_collections.cellblock.jails.tests.integration.support.calls import (
     actions,
     inside,
@@ -21,6 +20,7 @@ from ansible_collections.cellblock.jails.tests.integration.support.calls import 
     pid_of,
     refused,
 )
+from ansible_collections.cellblock.jails.tests.integration.support.networks import network_namespace
 
 _START = "net.ipv4.ip_unprivileged_port_start"
 _FORWARD = "net.ipv4.ip_forward"
@@ -70,7 +70,7 @@ def test_set_before_the_first_instruction(box: str) -> None:
 def test_what_changed_by_itself_is_found(box: str) -> None:
     """Live state is the kernel's."""
     module("jail_state", name=[box], sysctls={_FORWARD: 1})
-    with namespaces.network_namespace(pid_of(box)):
+    with network_namespace(pid_of(box)):
         Path("/proc/sys/net/ipv4/ip_forward").write_text("0", encoding="ascii")
     result = module("jail_state", name=[box], sysctls={_FORWARD: 1})
     assert options_changed(result, box) == [("sysctls", "live")]

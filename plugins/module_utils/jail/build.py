@@ -12,7 +12,7 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..kernel import pidfd, process
+from ..kernel import namespaces, paths, pidfd, process
 from ..net import loopback
 from ..rootfs import layers, toolbox
 from ..rootfs.builder import Job
@@ -121,10 +121,16 @@ def _running(
             volumes=[],
             tied=True,
         )
-        program = Program(launch.launch(plan, lambda pid, _start_time: loopback.bring_up(pid)))
+        program = Program(launch.launch(plan, _wire))
         stack.callback(program.end)
         given.close()
         yield program
+
+
+def _wire(pid: int, _start_time: int) -> None:
+    # A child of ours that nobody has waited for: its number is its own.
+    with paths.opened(namespaces.open_namespace(pid, "net")) as namespace:
+        loopback.bring_up(namespace)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from .. import files
 from ..errors import JailError, sentence
 from . import adopt, console, degraded, live, names, store
 from . import facet as facets
@@ -37,6 +38,13 @@ def converge(facet: Facet, wishes: Sequence[Mapping[str, Any]], check: bool) -> 
     :param check: plan only: nothing on the host is changed.
     :returns: by jail, in the order of the list.
     """
+    if check or not facet.one_at_a_time:
+        return _converge(facet, wishes, check)
+    with files.locked(f"module-{facet.name}"):
+        return _converge(facet, wishes, check)
+
+
+def _converge(facet: Facet, wishes: Sequence[Mapping[str, Any]], check: bool) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
     requests: list[Request] = []
     names_given = [str(wish["name"]) for wish in wishes]

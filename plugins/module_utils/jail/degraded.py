@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import live, store
+from . import live, network, store
 from .isolation import labels, options, profiles
 
 _SHARED_USERS = (
@@ -23,6 +23,10 @@ _NO_FILTER = (
 
 
 _NO_PROFILE = "apparmor_profile: the host has AppArmor, and the jail's processes are unconfined by it"
+_NO_NEIGHBOUR_LIMIT = (
+    "capabilities: with NET_ADMIN it can undo neighbours_max in its own network, and fill the kernel's table of "
+    "neighbours"
+)
 _NO_DEVICE_FILTER = (
     "devices: the host can filter them by no control group; what keeps others closed is that no node of one can be made"
 )
@@ -39,6 +43,7 @@ def of(name: str, wanted: Mapping[str, Any]) -> list[str]:
         _SHARED_USERS: holds["userns"] == "host",
         _NO_FILTER: holds["seccomp"] == profiles.UNCONFINED,
         _NO_PROFILE: labels.is_given_up(holds),
+        _NO_NEIGHBOUR_LIMIT: running is not None and network.is_uncounted(running),
         _NO_DEVICE_FILTER: running is not None and not running.isolation.devices_filtered,
     }
-    return [sentence for sentence, so in given_up.items() if so]
+    return [*(sentence for sentence, so in given_up.items() if so), *network.given_up(name, wanted)]

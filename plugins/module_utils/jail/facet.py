@@ -37,6 +37,8 @@ class Facet(NamedTuple):
     :param perform: what this module does, by an action's ``how``, besides recording and changing options live; and
         what is to be told of it besides the actions, if anything.
     :param companions: other jails that nobody may work on meanwhile.
+    :param one_at_a_time: whether calls of the module wait for each other, so that none gives to a jail what another is
+        about to give to another jail.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Facet(NamedTuple):
     perform: Mapping[str, Callable[[Request, Sequence[Action]], Mapping[str, Any] | None]]
     settle: Callable[[Sequence[str]], Mapping[str, str]]
     companions: Callable[[Request], Sequence[str]] = alone
+    one_at_a_time: bool = False
 
     def option(self, name: str) -> Option:
         """The row of an option."""

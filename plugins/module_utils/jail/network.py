@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from ..errors import JailError
@@ -15,13 +16,22 @@ from ..kernel import paths
 from ..net import addresses
 from ..net.addresses import Interface
 from ..net.network import Network
-from . import enter, store
+from . import enter, ids, store
 from .facet import Facet, Values, all_well, always, parse_each
 from .live import Running
 from .options import Option
 from .plan import RECORD, Action, Request, plan_options
 
 _RESOLV_CONF = "/etc/resolv.conf"
+
+_GIVEN_UP = (
+    ("spoof_protection", False, "it can send under any address, and with raw sockets take its neighbours' traffic"),
+    ("allow_router", True, "it can be a router and a DHCP server to its neighbours"),
+    ("allow_metadata", True, "it reaches what the host's cloud tells the host at link-local addresses"),
+    ("connections_max", 0, "it can fill the host's table of connections"),
+    ("neighbours_max", 0, "it can fill the kernel's table of neighbours, which is one for all"),
+)
+"""Key, value, and what follows from it where it is this."""
 
 
 @functools.lru_cache(maxsize=1)
@@ -76,15 +86,43 @@ def _write_resolv_conf(running: Running, dns: Sequence[str], search: Sequence[st
     enter.call(running, lambda root: paths.write_file(root, _RESOLV_CONF, text))
 
 
+def _namespace(running: Running) -> AbstractContextManager[int]:
+    return paths.opened(running.open_part("ns/net"))
+
+
+def is_uncounted(running: Running) -> bool:
+    """Whether a jail can undo in its own network namespace what limits its neighbours."""
+    return "NET_ADMIN" in running.isolation.capabilities
+
+
 def _read_interfaces(running: Running) -> list[Interface]:
-    return _host().read(running.pid, running.slot)
+    with _namespace(running) as namespace:
+        found = _host().read(namespace, running.slot)
+    return [_as_far_as_held(running, interface) for interface in found]
+
+
+def _as_far_as_held(running: Running, interface: Interface) -> Interface:
+    """What the jail itself decides is taken as it was asked for, and named under ``degraded``."""
+    if is_uncounted(running):
+        asked = {each["name"]: each["neighbours_max"] for each in _interfaces(store.read(running.name, "net"))}
+        return {**interface, "neighbours_max": asked.get(interface["name"], 0)}
+    return interface
 
 
 def _write_interfaces(running: Running, value: list[Interface]) -> None:
     before = _read_interfaces(running)
     # What is recorded is new already. Released first: killed in between, the next run finds something to do.
     release_interfaces([interface for interface in before if interface not in value])
-    _host().converge(running.pid, running.name, running.slot, value)
+    _converge(running, value)
+
+
+def _converge(running: Running, wanted: list[Interface]) -> None:
+    with _namespace(running) as namespace:
+        _host().converge(namespace, running.name, running.slot, wanted)
+
+
+def _interfaces(recorded: Mapping[str, Any]) -> list[Interface]:
+    return addresses.completed(recorded.get("interfaces", []))
 
 
 _INTERFACE = (
@@ -96,6 +134,12 @@ _INTERFACE = (
     Option("mac"),
     Option("mtu", type="int"),
     Option("masquerade", type="bool"),
+    Option("spoof_protection", type="bool"),
+    Option("allow_router", type="bool"),
+    Option("allow_metadata", type="bool"),
+    Option("isolate", type="bool"),
+    Option("connections_max", type="int"),
+    Option("neighbours_max", type="int"),
 )
 
 
@@ -144,7 +188,7 @@ def _parse(given: Values, recorded: Values) -> dict[str, Any]:
 
 
 def _conflicts(desired: Mapping[str, Mapping[str, Any]]) -> Mapping[str, str]:
-    return addresses.conflicts({name: list(values.get("interfaces", [])) for name, values in desired.items()})
+    return addresses.conflicts({name: _interfaces(values) for name, values in desired.items()})
 
 
 def clash(name: str, desired: Mapping[str, Any]) -> str | None:
@@ -155,7 +199,7 @@ def clash(name: str, desired: Mapping[str, Any]) -> str | None:
 
 def wire(running: Running, desired: Mapping[str, Any]) -> None:
     """Give a jail that is being started its network: loopback at least."""
-    _host().converge(running.pid, running.name, running.slot, list(desired.get("interfaces", [])))
+    _converge(running, _interfaces(desired))
 
 
 def files(desired: Mapping[str, Any]) -> dict[str, str]:
@@ -167,9 +211,10 @@ def files(desired: Mapping[str, Any]) -> dict[str, str]:
 
 def release(name: str) -> None:
     """Take away what a jail's network has left on the host, as if the jail were not recorded any more."""
-    interfaces = store.read(name, "net").get("interfaces", [])
-    if interfaces:
-        _host().release(interfaces, lambda: _recorded([other for other in store.names() if other != name]))
+    slot = ids.find(name)
+    slots = [] if slot is None else [slot]
+    interfaces = _interfaces(store.read(name, "net"))
+    _host().release(interfaces, lambda: _recorded([other for other in store.names() if other != name]), slots)
 
 
 def release_interfaces(removed: list[Interface]) -> None:
@@ -179,7 +224,20 @@ def release_interfaces(removed: list[Interface]) -> None:
 
 
 def _recorded(jails: Sequence[str]) -> list[Interface]:
-    return [interface for name in jails for interface in store.read(name, "net").get("interfaces", [])]
+    return [interface for name in jails for interface in _interfaces(store.read(name, "net"))]
+
+
+def given_up(name: str, wanted: Mapping[str, Any]) -> list[str]:
+    """A sentence for each protection that a jail's interfaces do without.
+
+    :param wanted: canonical options that are about to be recorded.
+    """
+    return [
+        f"interfaces: {interface['name']}: {sentence}"
+        for interface in _interfaces({**store.read(name, "net"), **wanted})
+        for key, value, sentence in _GIVEN_UP
+        if dict(interface)[key] == value
+    ]
 
 
 def _release_replaced(_request: Request, actions: Sequence[Action]) -> None:
@@ -199,4 +257,5 @@ FACET = Facet(
     conflicts=_conflicts,
     perform={RECORD: _release_replaced},
     settle=all_well,
+    one_at_a_time=True,
 )

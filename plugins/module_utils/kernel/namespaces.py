@@ -76,17 +76,6 @@ def inside(namespace: int, kind: str) -> Iterator[None]:
         os.close(home)
 
 
-@contextlib.contextmanager
-def network_namespace(pid: int) -> Iterator[None]:
-    """Be in the network namespace of ``pid`` for a ``with`` block."""
-    namespace = open_namespace(pid, "net")
-    try:
-        with inside(namespace, "net"):
-            yield
-    finally:
-        os.close(namespace)
-
-
 def set_hostname(name: str) -> None:
     """Set the host name of the UTS namespace that we are in (sethostname(2))."""
     socket.sethostname(name)

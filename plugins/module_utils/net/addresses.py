@@ -11,7 +11,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypedDict, Union
+from typing import Any, TypedDict, Union, cast
 
 IPAddress = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 IPInterface = Union[ipaddress.IPv4Interface, ipaddress.IPv6Interface]
@@ -19,6 +19,7 @@ IPNetwork = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 Clash = tuple[str, str, str]
 
 DEFAULT_MTU = 1500
+_COUNT_MAX = 1_000_000
 
 # Narrower than the kernel's dev_valid_name(): these names need no quoting anywhere.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,14}")
@@ -43,6 +44,38 @@ class Interface(TypedDict):
     mtu: int
     """Bytes."""
     masquerade: bool
+    spoof_protection: bool | None
+    """``None`` only in what is there: the filter at the host's end is not the one that the interface needs."""
+    allow_router: bool
+    allow_metadata: bool
+    isolate: bool | None
+    """``None`` only in what is there: it is half so."""
+    connections_max: int
+    """0: without a limit."""
+    neighbours_max: int
+    """Likewise."""
+
+
+class Protection(TypedDict):
+    """The part of an interface that was not there from the first version on."""
+
+    spoof_protection: bool
+    allow_router: bool
+    allow_metadata: bool
+    isolate: bool
+    connections_max: int
+    neighbours_max: int
+
+
+USUAL: Protection = {
+    "spoof_protection": True,
+    "allow_router": False,
+    "allow_metadata": False,
+    "isolate": False,
+    "connections_max": 8192,
+    "neighbours_max": 128,
+}
+"""What holds of an interface of which nothing else is said."""
 
 
 def stable_mac(jail: str, interface: str) -> str:
@@ -115,6 +148,12 @@ def _parse_interface(jail: str, value: Mapping[str, Any]) -> Interface:
             "mac": stable_mac(jail, name) if value.get("mac") is None else _mac(value["mac"]),
             "mtu": DEFAULT_MTU if value.get("mtu") is None else _mtu(value["mtu"], addresses),
             "masquerade": bool(value.get("masquerade")),
+            "spoof_protection": value.get("spoof_protection") is not False,
+            "allow_router": bool(value.get("allow_router")),
+            "allow_metadata": bool(value.get("allow_metadata")),
+            "isolate": bool(value.get("isolate")),
+            "connections_max": _count(value, "connections_max", USUAL["connections_max"]),
+            "neighbours_max": _count(value, "neighbours_max", USUAL["neighbours_max"]),
         }
     except ValueError as error:
         raise ValueError(f"interface {name}: {error}") from None
@@ -185,6 +224,18 @@ def _mtu(mtu: Any, addresses: Sequence[IPInterface]) -> int:
     if not isinstance(mtu, int) or isinstance(mtu, bool) or not least <= mtu <= 65535:
         raise ValueError(f"mtu {mtu} is not in the range {least} to 65535")
     return mtu
+
+
+def _count(value: Mapping[str, Any], key: str, usual: int) -> int:
+    number = usual if value.get(key) is None else value[key]
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= _COUNT_MAX:
+        raise ValueError(f"{key} {number} is not in the range 0 (no limit) to {_COUNT_MAX}")
+    return number
+
+
+def completed(interfaces: Iterable[Any]) -> list[Interface]:
+    """Interfaces in the canonical form, as a version of ours may have recorded them that did not know all of it."""
+    return [cast(Interface, {**USUAL, **interface}) for interface in interfaces]
 
 
 def _check_together(interfaces: Sequence[Interface]) -> None:

@@ -6,35 +6,49 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from ..kernel import namespaces
 from . import bridges, pairs
-from .addresses import Interface, gateways, in_order
+from .addresses import USUAL, Interface, gateways, in_order
+from .ingress import link_local
 from .netlink import Attributes, Link, Netlink
 from .pairs import Pair
 
 _READY_SECONDS, _POLL_SECONDS = 1.0, 0.001
 
 
-def _open_in(pid: int) -> Netlink:
-    with namespaces.network_namespace(pid):
+class Live(NamedTuple):
+    """An interface as the kernel has it.
+
+    :param device: the name of its host's end.
+    :param isolated: whether the bridge sends nothing from there to others that are.
+    """
+
+    interface: Interface
+    device: str
+    isolated: bool
+
+
+def _open_in(namespace: int) -> Netlink:
+    with namespaces.inside(namespace, "net"):
         return Netlink()
 
 
-def read(host: Netlink, pid: int, slot: int) -> list[Interface]:
-    """The interfaces of the jail with this ``slot`` whose network namespace is that of ``pid``, sorted by name.
+def read(host: Netlink, namespace: int, slot: int) -> list[Live]:
+    """The interfaces of the jail with this ``slot`` in the network namespace of this descriptor, sorted by name.
 
     They are described by what works: an interface that is down has no addresses, a host's end that is down is in no
     bridge, and a gateway counts when the default route is there and, on a bridge of ours, the address that it leads to.
-    ``masquerade`` is not known here and is ``False``.
+    What the host's filter decides is not known here, and is as usual.
     """
-    with _open_in(pid) as jail:
-        live = pairs.survey(host, jail, slot)
-    found = sorted((_describe(pair) for pair in live), key=lambda interface: interface["name"])
+    with _open_in(namespace) as jail:
+        live = sorted(pairs.survey(host, jail, slot), key=lambda pair: pair.inside.name)
+    found = [_describe(pair) for pair in live]
     if any(gateways(interface) for interface in found):
         _forget_dead_gateways(host, live, found)
-    return found
+    return [Live(each, pair.outside.name, pair.outside.isolated) for each, pair in zip(found, live)]
 
 
 def _describe(pair: Pair) -> Interface:
@@ -49,6 +63,7 @@ def _describe(pair: Pair) -> Interface:
         "mac": pair.inside.mac,
         "mtu": pair.inside.mtu,
         "masquerade": False,
+        **USUAL,
     }
 
 
@@ -71,31 +86,54 @@ def _forget_dead_gateways(host: Netlink, live: Sequence[Pair], interfaces: Seque
 
 
 def converge(
-    host: Netlink, pid: int, name: str, slot: int, wanted: Sequence[Interface], *, masters: Mapping[str, Link]
+    host: Netlink,
+    namespace: int,
+    name: str,
+    slot: int,
+    wanted: Sequence[Interface],
+    *,
+    masters: Mapping[str, Link],
+    guard: Callable[[Mapping[str, Interface], Sequence[str]], None],
 ) -> None:
     """Make the interfaces of the jail ``name`` exactly those ``wanted``, and touch nothing that is as it should be.
 
     :param masters: every wanted bridge by name.
+    :param guard: makes the filter, from the interfaces by host's end and the names of those that are new; before any
+        packet passes that did not pass until now.
     :raises OSError: what the kernel refused.
     :raises JailError: when the jail has a device of its own with a wanted name.
     """
-    with _open_in(pid) as jail:
+    with _open_in(namespace) as jail:
         live = {pair.inside.name: pair for pair in pairs.survey(host, jail, slot)}
         for gone in live.keys() - {interface["name"] for interface in wanted}:
             host.delete_link(live.pop(gone).outside)
+        made = []
+        for interface in wanted:
+            if interface["name"] not in live:
+                here, there = _ends(
+                    pairs.free_host_name(slot, live.values()), interface, masters[str(interface["bridge"])]
+                )
+                live[interface["name"]] = pairs.create(host, jail, namespace, here, there)
+                made.append(str(here["ifname"]))
+        guard({live[interface["name"]].outside.name: interface for interface in wanted}, made)
         news = []
         for interface in wanted:
-            bridge, alias = masters[str(interface["bridge"])], f"jail {name} {interface['name']}"
-            if interface["name"] not in live:
-                here, there = _ends(pairs.free_host_name(slot, live.values()), interface, bridge)
-                live[interface["name"]] = pairs.create(host, jail, pid, here, there)
-            pair = live[interface["name"]]
-            if pair.outside.alias != alias:
-                pairs.complete(host, pid, pair, alias)
-            changed = _adjust_outside(host, pair, interface, bridge)
-            if _adjust_inside(jail, pair, interface) or changed or pair.outside.alias != alias:
+            pair, bridge = live[interface["name"]], masters[str(interface["bridge"])]
+            if _converge_one(host, jail, namespace, pair, interface, bridge, f"jail {name} {interface['name']}"):
                 news.append(pair._replace(bridge=bridge, inside=pair.inside._replace(mac=interface["mac"])))
         _tell_neighbours(host, jail, news)
+
+
+def _converge_one(
+    host: Netlink, jail: Netlink, namespace: int, pair: Pair, interface: Interface, bridge: Link, alias: str
+) -> bool:
+    """Whether the jail's neighbours know it otherwise than it is now."""
+    # Before it is up: isolated from its first packet on.
+    moved = _adjust_port(host, pair, interface, bridge)
+    if pair.outside.alias != alias:
+        pairs.complete(host, namespace, pair, alias)
+    changed = _adjust_outside(host, pair, interface, bridge)
+    return _adjust_inside(jail, pair, interface) or moved or changed or pair.outside.alias != alias
 
 
 def _ends(host_name: str, interface: Interface, bridge: Link) -> tuple[Attributes, Attributes]:
@@ -115,11 +153,24 @@ def _outside_mtu(interface: Interface, bridge: Link) -> int:
     return interface["mtu"] if bridges.is_ours(bridge) else max(interface["mtu"], bridge.mtu)
 
 
+def _adjust_port(host: Netlink, pair: Pair, interface: Interface, bridge: Link) -> bool:
+    """Whether anything was changed."""
+    moved = pair.outside.master != bridge.ifindex
+    if moved:
+        # A port of a new bridge is open: not before it is isolated there.
+        host.set_link(pair.outside, {"master": bridge.ifindex, **({"state": "down"} if interface["isolate"] else {})})
+    isolated = pair.outside.isolated and not moved
+    if isolated != bool(interface["isolate"]):
+        host.isolate(pair.outside, bool(interface["isolate"]))
+        if moved and pair.outside.up:
+            host.set_link(pair.outside, {"state": "up"})
+        return True
+    return moved
+
+
 def _adjust_outside(host: Netlink, pair: Pair, interface: Interface, bridge: Link) -> bool:
     """Whether anything was changed."""
     changes: Attributes = {}
-    if pair.outside.master != bridge.ifindex:
-        changes["master"] = bridge.ifindex
     if pair.outside.mtu != _outside_mtu(interface, bridge):
         changes["mtu"] = _outside_mtu(interface, bridge)
     if not pair.outside.up:
@@ -133,6 +184,7 @@ def _adjust_inside(jail: Netlink, pair: Pair, interface: Interface) -> bool:
     """Whether the jail's neighbours know it otherwise than it is now."""
     changes: Attributes = {}
     if pair.inside.mac != interface["mac"]:
+        _renew_link_local(jail, pair, f"{link_local(interface['mac'])}/64")
         changes["address"] = interface["mac"]
     if pair.inside.mtu != interface["mtu"]:
         changes["mtu"] = interface["mtu"]
@@ -144,6 +196,14 @@ def _adjust_inside(jail: Netlink, pair: Pair, interface: Interface) -> bool:
     _adjust_route(jail, pair, 4, interface["gateway"])
     _adjust_route(jail, pair, 6, interface["gateway6"])
     return not pair.inside.up or "address" in changes or not pair.addresses >= set(interface["addresses"])
+
+
+def _renew_link_local(jail: Netlink, pair: Pair, wanted: str) -> None:
+    """The kernel keeps the address that followed from the old MAC address, under which nothing would get out."""
+    if pair.link_local and wanted not in pair.link_local:
+        jail.add_address(pair.inside, wanted)
+    for address in pair.link_local - {wanted}:
+        jail.delete_address(pair.inside, address)
 
 
 def _adjust_addresses(jail: Netlink, pair: Pair, wanted: set[str]) -> None:

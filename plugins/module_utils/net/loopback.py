@@ -16,16 +16,16 @@ _IFF_UP = 1
 _IFREQ = struct.Struct("16sh22x")  # struct ifreq with ifr_flags
 
 
-def bring_up(pid: int) -> None:
-    """Bring up ``lo`` in the network namespace of ``pid``; 127.0.0.1 and ::1 come with it."""
-    with namespaces.network_namespace(pid), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+def bring_up(namespace: int) -> None:
+    """Bring up ``lo`` in the network namespace of this descriptor; 127.0.0.1 and ::1 come with it."""
+    with namespaces.inside(namespace, "net"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         answer = fcntl.ioctl(any_socket, _SIOCGIFFLAGS, _IFREQ.pack(b"lo", 0))
         flags = _IFREQ.unpack(answer)[1]
         if not flags & _IFF_UP:
             fcntl.ioctl(any_socket, _SIOCSIFFLAGS, _IFREQ.pack(b"lo", flags | _IFF_UP))
 
 
-def is_alone(pid: int) -> bool:
-    """Whether the network namespace of ``pid`` has no other device than ``lo``."""
-    with namespaces.network_namespace(pid):
+def is_alone(namespace: int) -> bool:
+    """Whether the network namespace of this descriptor has no other device than ``lo``."""
+    with namespaces.inside(namespace, "net"):
         return [name for _index, name in socket.if_nameindex()] == ["lo"]

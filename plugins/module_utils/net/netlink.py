@@ -52,6 +52,8 @@ class Link(NamedTuple):
     """Index of a veth's other end, in that end's network namespace, or 0."""
     peer_is_away: bool
     """Whether that is another namespace."""
+    isolated: bool
+    """Whether it is a port of a bridge that sends nothing to other isolated ports (bridge(8))."""
 
 
 class Address(NamedTuple):
@@ -89,6 +91,7 @@ def _link(message: Any) -> Link:
         alias=_text(message.get_attr("IFLA_IFALIAS")),
         peer=message.get_attr("IFLA_LINK") or 0,
         peer_is_away=message.get_attr("IFLA_LINK_NETNSID") is not None,
+        isolated=bool(message.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA", "IFLA_BRPORT_ISOLATED")),
     )
 
 
@@ -226,6 +229,11 @@ class Netlink:
         """Change ``ifname``, ``ifalias``, ``address`` (the MAC one), ``mtu``, ``master``, ``state`` in one message."""
         with self._doing(f"setting {attributes} on {link.name}"):
             self._socket.link("set", index=link.ifindex, **attributes)
+
+    def isolate(self, link: Link, isolated: bool) -> None:
+        """Say whether a port of a bridge is isolated from other isolated ones."""
+        with self._doing(f"isolating {link.name}"):
+            self._socket.brport("set", index=link.ifindex, isolated=int(isolated))
 
     def delete_link(self, link: Link) -> None:
         """Remove a device, and with one end of a veth pair the other."""

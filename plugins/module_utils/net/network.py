@@ -1,18 +1,18 @@
 # Copyright: (c) 2026, cellblock.jails contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The network of jails: interfaces, bridges and masquerading, put together."""
+"""The network of jails: interfaces, bridges, masquerading and protection, put together."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from .. import files
 from ..errors import JailError
-from . import bridges, links, loopback
+from . import bridges, links, loopback, neighbours
 from .addresses import Interface, gateways
-from .masquerade import Masquerade
+from .guard import Guard
 from .netlink import Link, Netlink
 
 _LOCK = "host"
@@ -21,14 +21,14 @@ _LOCK = "host"
 class Network:
     """The host's side of the network, for one run over any number of jails; a context manager.
 
-    The host is the caller's network namespace. What is masqueraded is read once in such a run; all else is read from
-    the kernel at each call. Every method raises :class:`JailError`. Those that change what jails share take the lock
-    ``host``, so the caller must not hold it.
+    The host is the caller's network namespace, and a jail's is a descriptor, for a pid may pass to another process.
+    The host's filter is read once in such a run; all else is read from the kernel at each call. Every method raises
+    :class:`JailError`. Those that change what jails share take the lock ``host``, so the caller must not hold it.
     """
 
     def __init__(self) -> None:
         self._socket: Netlink | None = None
-        self._masquerade = Masquerade()
+        self._guard = Guard()
 
     def __enter__(self) -> Network:
         return self
@@ -47,49 +47,62 @@ class Network:
             self._socket = Netlink()
         return self._socket
 
-    def read(self, pid: int, slot: int) -> list[Interface]:
-        """The live interfaces of the jail with this ``slot`` in the network namespace of ``pid``, in canonical form.
+    def read(self, namespace: int, slot: int) -> list[Interface]:
+        """The live interfaces of the jail with this ``slot`` in the network ``namespace``, in canonical form.
 
         Right after :meth:`converge` it equals what was wanted; what somebody changed by hand shows.
         """
         with _explained():
-            if loopback.is_alone(pid):
+            if loopback.is_alone(namespace):
                 return []
-            found = links.read(self._open(), pid, slot)
+            found = [self._guard.describe(live) for live in links.read(self._open(), namespace, slot)]
+            limits = neighbours.read(namespace) if found else {}
             for interface in found:
-                interface["masquerade"] = self._masquerade.covers(interface)
+                if interface["neighbours_max"]:
+                    interface["neighbours_max"] = limits.get(interface["name"], 0)
             return found
 
-    def converge(self, pid: int, name: str, slot: int, wanted: Sequence[Interface]) -> None:
+    def converge(self, namespace: int, name: str, slot: int, wanted: Sequence[Interface]) -> None:
         """Make the network of the jail ``name`` exactly ``wanted``, and bring up ``lo``.
 
         Nothing that is as it should be is touched, so connections live on. Have ``wanted`` on record before: a
         :meth:`release` in another process goes by the records.
 
-        :param pid: a process in the jail's network namespace, as the caller's pid namespace numbers it.
+        :param namespace: a descriptor of the jail's network namespace.
         :param slot: a small number that no other jail has.
         :param wanted: what :func:`.addresses.parse_interfaces` gave.
         """
-        with _explained():
-            loopback.bring_up(pid)
-            host = self._open() if wanted or not loopback.is_alone(pid) else None
-            with files.locked(_LOCK):
-                self._masquerade.converge(name, wanted)
-                masters = _ensure_bridges(host, wanted) if host else {}
-            if host:
-                links.converge(host, pid, name, slot, wanted, masters=masters)
 
-    def release(self, removed: Iterable[Interface], recorded: Callable[[], Iterable[Interface]]) -> None:
-        """Take away what only the interfaces in ``removed`` needed: bridges of ours and their addresses, masquerading,
-        and when no jail is masqueraded any more, the table and forwarding.
+        def guard(by_device: Mapping[str, Interface], made: Sequence[str]) -> None:
+            with files.locked(_LOCK):
+                self._guard.converge(name, slot, by_device, made)
+            neighbours.converge(namespace, wanted)
+
+        with _explained():
+            loopback.bring_up(namespace)
+            if not wanted and loopback.is_alone(namespace):
+                return
+            host = self._open()
+            with files.locked(_LOCK):
+                self._guard.prepare(wanted)
+                masters = _ensure_bridges(host, wanted)
+            links.converge(host, namespace, name, slot, wanted, masters=masters, guard=guard)
+
+    def release(
+        self, removed: Sequence[Interface], recorded: Callable[[], Iterable[Interface]], slots: Iterable[int] = ()
+    ) -> None:
+        """Take away what only the interfaces in ``removed`` needed: bridges of ours and their addresses, what the
+        filter has of them, and when no jail is masqueraded any more, forwarding.
 
         :param recorded: gives the interfaces of all jails that are on record. It is called under the lock, so that a
             jail that another process starts meanwhile is either among them or makes anew what it needs.
+        :param slots: the numbers of jails of which nothing is to stay.
         """
         with _explained(), files.locked(_LOCK):
             kept = list(recorded())
-            self._masquerade.release(kept)
-            bridges.release(self._open(), removed, kept)
+            self._guard.release(kept, slots)
+            if removed:
+                bridges.release(self._open(), removed, kept)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import itertools
-import os
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -33,6 +32,8 @@ class Pair(NamedTuple):
     bridge: Link | None
     addresses: frozenset[str]
     """With prefix length, without the link-local ones, which the kernel gives."""
+    link_local: frozenset[str]
+    """Those."""
     routes: tuple[DefaultRoute, ...]
     """The default routes by this interface."""
 
@@ -51,6 +52,7 @@ def survey(host: Netlink, jail: Netlink, slot: int) -> list[Pair]:
             outside,
             masters.get(outside.master),
             frozenset(text for ifindex, text in addresses if ifindex == inside.ifindex and text[:5] != "fe80:"),
+            frozenset(text for ifindex, text in addresses if ifindex == inside.ifindex and text[:5] == "fe80:"),
             tuple(route for route in routes if route.ifindex == inside.ifindex),
         )
         for inside, outside in ours
@@ -75,23 +77,19 @@ def free_host_name(slot: int, pairs: Iterable[Pair]) -> str:
     return f"vj{slot}n{number}"
 
 
-def create(host: Netlink, jail: Netlink, pid: int, here: Attributes, there: Attributes) -> Pair:
-    """Make a pair with the attributes ``here`` on the host and ``there`` in the network namespace of ``pid``; both ends
-    are down, and :func:`complete` is still to come.
+def create(host: Netlink, jail: Netlink, namespace: int, here: Attributes, there: Attributes) -> Pair:
+    """Make a pair with the attributes ``here`` on the host and ``there`` in the network namespace of this descriptor;
+    both ends are down, and :func:`complete` is still to come.
 
     :raises JailError: when the jail has a device of that name.
     """
-    namespace = namespaces.open_namespace(pid, "net")
-    try:
-        _add_veth(host, here, {**there, "net_ns_fd": namespace})
-    finally:
-        os.close(namespace)
+    _add_veth(host, here, {**there, "net_ns_fd": namespace})
     inside, outside = jail.link(str(there["ifname"])), host.link(str(here["ifname"]))
     if not inside or not outside:
         raise JailError(
             f"interface {there['ifname']} went away while it was made", option="interfaces", advice="try again"
         )
-    return Pair(inside, outside, None, frozenset(), ())
+    return Pair(inside, outside, None, frozenset(), frozenset(), ())
 
 
 def _add_veth(host: Netlink, here: Attributes, there: Attributes) -> None:
@@ -112,7 +110,7 @@ def _add_veth(host: Netlink, here: Attributes, there: Attributes) -> None:
         host.add_veth(here, there)
 
 
-def complete(host: Netlink, pid: int, pair: Pair, alias: str) -> None:
+def complete(host: Netlink, namespace: int, pair: Pair, alias: str) -> None:
     """Set what netlink cannot, then bring up the host's end and mark it by its alias.
 
     A pair without the mark is one that we were killed over, and is completed by the next run.
@@ -120,7 +118,9 @@ def complete(host: Netlink, pid: int, pair: Pair, alias: str) -> None:
     inside = pair.inside.name
     # The host's end is a port of a bridge and no host on that network.
     sysctl.write_where_present(f"net/ipv6/conf/{pair.outside.name}/disable_ipv6", "1")
-    with namespaces.network_namespace(pid):
+    with namespaces.inside(namespace, "net"):
+        # The link-local address has to be the one that the host expects (RFC 4291), whatever the default is.
+        sysctl.write_where_present(f"net/ipv6/conf/{inside}/addr_gen_mode", "0")
         # A router's advertisements would add addresses and routes to those that are asked for.
         sysctl.write_where_present(f"net/ipv6/conf/{inside}/accept_ra", "0")
         sysctl.write_where_present(f"net/ipv6/conf/{inside}/ndisc_notify", "1")

@@ -15,8 +15,9 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import namespaces, process
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process
 from ansible_collections.cellblock.jails.tests.integration.support.calls import pid_of
+from ansible_collections.cellblock.jails.tests.integration.support.networks import network_namespace
 
 PORT = 7000
 _PAUSE = 0.005
@@ -55,7 +56,7 @@ class Meter:
 
         def ask() -> None:
             os.close(stop)
-            with namespaces.network_namespace(pid):
+            with network_namespace(pid):
                 seconds = list(_answers(ordering))
             os.write(told, json.dumps(seconds).encode())
 

@@ -13,14 +13,14 @@ from collections.abc import Iterator
 import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import namespaces
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.methods import hostapt
+from ansible_collections.cellblock.jails.tests.integration.support.networks import network_namespace
 
 
 @contextlib.contextmanager
 def reached() -> Iterator[str]:
     """Be in the network that has a mirror, for a ``with`` block; skips the test where none answers."""
-    with namespaces.network_namespace(os.getppid()):
+    with network_namespace(os.getppid()):
         try:
             found = hostapt.mirror()
             with urllib.request.urlopen(f"{found}/dists/bookworm/InRelease", timeout=10):

@@ -22,9 +22,9 @@ from collections.abc import Iterator
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import build, live, store
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import mounts, namespaces
-from ansible_collections.cellblock.jails.plugins.module_utils.net import loopback
 
 from . import filesystems
+from .networks import bring_up_loopback
 
 PREFIX = f"t-{os.getpid()}-"
 """How the name of every jail of this test run begins; another may be under way beside it."""
@@ -66,7 +66,7 @@ def entered() -> Iterator[None]:
             subprocess.run(["mount", "--bind", own, place], check=True)
         # As systemd leaves it on a host: what is mounted on a copy of a shared mount is mounted on the host too.
         subprocess.run(["mount", "--make-rshared", "/"], check=True)
-        loopback.bring_up(os.getpid())
+        bring_up_loopback()
         with _no_group_of_ours_after():
             yield
 

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.cellblock.jails.plugins.module_utils.net.addresses import (
+    USUAL,
     Interface,
     conflicts,
     gateways,
@@ -57,6 +58,7 @@ def test_the_canonical_form_is_whole() -> None:
         "mac": "02:ab:00:00:00:01",
         "mtu": 1400,
         "masquerade": True,
+        **USUAL,
     }
 
 
@@ -71,6 +73,12 @@ def test_what_is_left_out_has_a_value() -> None:
         "mac": stable_mac("web1", "eth0"),
         "mtu": 1500,
         "masquerade": False,
+        "spoof_protection": True,
+        "allow_router": False,
+        "allow_metadata": False,
+        "isolate": False,
+        "connections_max": 8192,
+        "neighbours_max": 128,
     }
     assert parse_interfaces("web1", [least]) == [expected]
     assert parse_interfaces("web1", [{**dict.fromkeys(FULL), **least}]) == [expected]
