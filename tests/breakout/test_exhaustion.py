@@ -23,7 +23,6 @@ from ansible_collections.cellblock.jails.plugins.module_utils.jail import ceilin
 from ansible_collections.cellblock.jails.plugins.module_utils.net.addresses import USUAL
 from ansible_collections.cellblock.jails.tests.breakout.support import cells
 from ansible_collections.cellblock.jails.tests.breakout.support.cells import Cell, Taken, taking
-from ansible_collections.cellblock.jails.tests.breakout.support.known import expect_stopped, not_stopped
 from ansible_collections.cellblock.jails.tests.breakout.support.meter import PORT, Latency, Meter
 from ansible_collections.cellblock.jails.tests.breakout.support.programs import Programs
 from ansible_collections.cellblock.jails.tests.integration.support import filesystems

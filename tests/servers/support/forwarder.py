@@ -65,13 +65,14 @@ def running() -> Iterator[int]:
     with _Server(("", 0), _Handler) as server:
 
         def serve() -> None:
-            with namespaces.network_namespace(outside):
+            with namespaces.inside(outside, "net"):
                 server.serve_forever()
 
-        outside = os.getppid()
+        outside = namespaces.open_namespace(os.getppid(), "net")
         pid = process.fork(serve)
         try:
             yield server.server_port
         finally:
+            os.close(outside)
             os.kill(pid, signal.SIGKILL)
             process.wait(pid)
