@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import subprocess
@@ -17,12 +18,17 @@ import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import assemble, devices
+from ansible_collections.cellblock.jails.plugins.module_utils.jail.isolation import covers, options, settled
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import mounts, namespaces, paths, process
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import storage, treecopy
 from ansible_collections.cellblock.jails.tests.breakout.support import cells
 from ansible_collections.cellblock.jails.tests.breakout.support.programs import Programs
 from ansible_collections.cellblock.jails.tests.integration.support.calls import module, shell
 
 _ROUNDS = 25
+_SWAP = 'cd "$1"; mv proc moved; mkdir proc'
+_SWAP_BACK = 'cd "$1"; rmdir proc; mv moved proc'
 _SECRET = b"the host's\n"
 
 
@@ -35,6 +41,35 @@ def folder() -> Iterator[Path]:
     (place / "secret/file").write_bytes(_SECRET)
     yield place
     shutil.rmtree(place)
+
+
+@pytest.mark.row(61)
+def test_the_mount_points_of_a_jail_that_is_started_are_renamed(tmp_path: Path) -> None:
+    """Between the mounts and what covers parts of them somebody who is in another mount namespace renames /proc and
+    puts an empty directory in its place, which he takes away afterwards: everything is covered and read-only all the
+    same. (Looked up by name there is nothing to cover, which passes for a kernel that does not have it.)"""
+    isolation = settled.settle(options.desired({"securelevel": 3}))
+
+    def cover(by_name: bool) -> None:
+        namespaces.unshare(namespaces.CLONE_NEWNS | namespaces.CLONE_NEWIPC)
+        mounts.make_private()
+        with paths.opened(paths.open_directory(str(tmp_path))) as root:
+            tree = assemble.Tree(devices.create(0))
+            kernels_own = assemble.furnish(root, tree)
+            _do_elsewhere(_SWAP, tmp_path)
+            covers.put_on({"/": root, **({} if by_name else kernels_own)}, tree.devices, isolation)
+            _do_elsewhere(_SWAP_BACK, tmp_path)
+            bare = covers.uncovered(root, isolation.masked_paths), covers.writable(root, isolation.readonly_paths)
+            assert any(map(any, bare)) == by_name
+
+    for by_name in (False, True):
+        assert process.wait(process.fork(functools.partial(cover, by_name))) == 0
+
+
+def _do_elsewhere(script: str, place: Path) -> None:
+    """Run a script in the mount namespace of our parent."""
+    command = ["nsenter", f"--mount=/proc/{os.getppid()}/ns/mnt", "sh", "-ec", script, "sh", str(place)]
+    subprocess.run(command, check=True)
 
 
 @contextlib.contextmanager

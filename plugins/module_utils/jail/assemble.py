@@ -100,13 +100,17 @@ def bound_user_namespaces(most: int) -> None:
         file.write(str(most))
 
 
-def furnish(root: int, tree: Tree) -> None:
-    """Mount what a jail finds in its root: /dev, /proc, /sys, /run."""
+def furnish(root: int, tree: Tree) -> Mapping[str, int]:
+    """Mount what a jail finds in its root: /dev, /proc, /sys, /run.
+
+    :returns: descriptors of /proc and /sys by path. Who is in another mount namespace and has a descriptor of the
+        tree's root directory can give mount points other names.
+    """
     devices = tree.devices
     _mount(root, "/dev", devices)
     _devices(devices)
-    _mount(root, "/proc", mounts.create("proc", {}, NOSUID | NODEV | NOEXEC))
-    _mount(root, "/sys", mounts.create("sysfs", {}, NOSUID | NODEV | NOEXEC | RDONLY))
+    proc = _mount(root, "/proc", mounts.create("proc", {}, NOSUID | NODEV | NOEXEC))
+    system = _mount(root, "/sys", mounts.create("sysfs", {}, NOSUID | NODEV | NOEXEC | RDONLY))
     run = _mount(root, "/run", mounts.create("tmpfs", {"mode": "0755", **policy.RUN_LIMITS}, NOSUID | NODEV))
     os.mkdir("lock", dir_fd=run)  # Debian's programs expect it, and Debian's systemd a mount of its own there
     locks = mounts.create("tmpfs", {"mode": "1777", **policy.LOCK_LIMITS}, NOSUID | NODEV | NOEXEC)
@@ -114,6 +118,7 @@ def furnish(root: int, tree: Tree) -> None:
     os.close(locks)
     if tree.tools is not None:
         mounts.attach(tree.tools, paths.make_directory(run, os.path.basename(toolbox.PLACE), 0o755))
+    return {"/proc": proc, "/sys": system}
 
 
 def mount_groups() -> None:

@@ -310,11 +310,11 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
         tree = assemble.Tree(**dict(zip(message["mounts"], sent)))
         root = assemble.root_of(tree)
         subject = assemble.subject_of(tree, plan.subject is not None and plan.subject.writable)
-        assemble.furnish(root, tree)
+        kernels_own = assemble.furnish(root, tree)
         if subject is not None:
             assemble.place_subject(root, subject)
         _place_volumes(plan, root, theirs)
-        covers.put_on(root, tree.devices, plan.isolation)
+        covers.put_on({"/": root, **kernels_own}, tree.devices, plan.isolation)
         namespaces.set_hostname(plan.hostname)
         problems = _prepare_tree(plan.preparation, root, theirs)
         if plan.streams.input is None:

@@ -79,7 +79,7 @@ GROUPS = {
         60: "a mount that it is to give back, moved away",
     },
     "Two jails together": {
-        61: "one changes the tree of another that does not run, while the host copies it",
+        61: "one changes the tree of another while the host copies it, or starts the other",
     },
 }
 """What is tried, by row, by group."""

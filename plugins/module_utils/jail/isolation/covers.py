@@ -9,7 +9,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ...kernel import mounts, paths
 from ...kernel.mounts import NODEV, NOEXEC, NOSUID, RDONLY
@@ -23,34 +23,41 @@ _NULL = os.makedev(*policy.DEVICES["null"])
 _LOOK_OPTIONS = {"mode": "0555", "size": "4k", "nr_inodes": "1"}
 
 
-def put_on(root: int, devices: int, isolation: Isolation) -> None:
+def put_on(places: Mapping[str, int], devices: int, isolation: Isolation) -> None:
     """Cover what is to be masked, and make read-only what is to be.
 
-    :param root: the jail's root, with /proc and /sys.
+    :param places: descriptors of the jail's root, ``/``, and of its ``/proc`` and ``/sys``, whatever bears their names
+        by now.
     :param devices: its /dev, from which the null device is taken.
     :raises OSError: for a path that is not there, or a link.
     """
-    writable = [(path, _clone(root, path)) for path in isolation.writable_paths]
+    writable = [(path, _clone(*_below(places, path))) for path in isolation.writable_paths]
     for path in isolation.readonly_paths:
-        with _target(root, path) as target:
+        with _target(*_below(places, path), path) as target:
             if target is not None:
                 mount = mounts.clone(target)
                 mounts.set_attributes(mount, RDONLY)
                 mounts.attach(mount, target)
     for path, mount in writable:
-        with paths.opened(paths.open_plain(root, path, os.O_PATH)) as target:
+        with paths.opened(paths.open_plain(*_below(places, path), os.O_PATH)) as target:
             mounts.attach(mount, target)
     for path in isolation.masked_paths:
-        with _target(root, path) as target:
+        with _target(*_below(places, path), path) as target:
             if target is not None:
                 mounts.attach(_cover(target, devices), target)
+
+
+def _below(places: Mapping[str, int], path: str) -> tuple[int, str]:
+    """The innermost of the places in which a path is, and the path from there."""
+    inner = max((place for place in places if f"{path}/".startswith(f"{place.rstrip('/')}/")), key=len)
+    return places[inner], path[len(inner) :].lstrip("/") or "."
 
 
 def uncovered(root: int, masked: Sequence[str]) -> list[str]:
     """Which of these paths are there and not covered, as a jail with this root sees them."""
     found = []
     for path in masked:
-        with _target(root, path) as target:
+        with _target(root, path, path) as target:
             if target is not None and not _is_covered(target):
                 found.append(path)
     return found
@@ -60,7 +67,7 @@ def writable(root: int, readonly: Sequence[str]) -> list[str]:
     """Which of these paths are there and not read-only, likewise."""
     found = []
     for path in readonly:
-        with _target(root, path) as target:
+        with _target(root, path, path) as target:
             if target is not None and not os.fstatvfs(target).f_flag & os.ST_RDONLY:
                 found.append(path)
     return found
@@ -72,16 +79,16 @@ def _clone(root: int, path: str) -> int:
 
 
 @contextlib.contextmanager
-def _target(root: int, path: str) -> Iterator[int | None]:
-    """A descriptor of the path; ``None`` where this kernel does not have it."""
+def _target(place: int, path: str, name: str) -> Iterator[int | None]:
+    """A descriptor of the path, whose name in the jail is ``name``; ``None`` where this kernel does not have it."""
     try:
-        descriptor = paths.open_plain(root, path, os.O_PATH)
+        descriptor = paths.open_plain(place, path, os.O_PATH)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR) and path.startswith(_KERNELS_OWN):
+        if error.errno in (errno.ENOENT, errno.ENOTDIR) and name.startswith(_KERNELS_OWN):
             yield None
             return
         text = "it is, or lies below, a symbolic link" if error.errno == errno.ELOOP else error.strerror
-        raise OSError(error.errno, f"{path} can be neither masked nor made read-only: {text}") from error
+        raise OSError(error.errno, f"{name} can be neither masked nor made read-only: {text}") from error
     with paths.opened(descriptor):
         yield descriptor
 
