@@ -486,6 +486,23 @@ def test_what_cannot_be_had_is_refused(box: Box, options: dict[str, Any], said: 
     assert Path(f"{layout.desired(box.name)}/state.json").read_bytes() == before
 
 
+@pytest.mark.row(46)
+@pytest.mark.parametrize("userns", ["auto", "host"])
+def test_parameters_of_its_network(box: Box, userns: str) -> None:
+    """A jail's root cannot let its programs use addresses that are not its own, also where it is root of the host, of
+    whom the kernel asks for no capability; ``sysctls`` sets them. With CAP_NET_ADMIN it can, which is the control."""
+    path = "/proc/sys/net/ipv4/ip_nonlocal_bind"
+    attack = ("exec", box.name, "--", "sh", "-c", f"echo 1 > {path}")
+    box.start(userns=userns)
+    assert jail(*attack).returncode != 0
+    module("jail_state", name=[box.name], sysctls={"net.ipv4.ip_nonlocal_bind": 1})
+    assert inside(box.name, "cat", path) == "1\n"
+    module("jail_state", name=[box.name], sysctls={})
+    assert inside(box.name, "cat", path) == "0\n"
+    box.start(userns=userns, capabilities={"add": ["NET_ADMIN"]})
+    assert jail(*attack).returncode == 0
+
+
 @pytest.mark.parametrize("flags", ["0x10", "0x20"], ids=["immutable", "append-only"])
 @pytest.mark.parametrize("kind", ["overlay", "directory"])
 def test_what_such_a_flag_keeps_is_removed_all_the_same(name: str, probe: str, kind: str, flags: str) -> None:

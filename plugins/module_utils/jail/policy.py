@@ -58,7 +58,7 @@ MASKED_PROC = (
 )  # fmt: skip
 READONLY_PROC = ("bus", "fs", "irq", "sys")
 WRITABLE_PROC = ("sys/net",)
-"""Sysctls of the jail's own network namespace. The kernel lets only CAP_NET_ADMIN write them."""
+"""Sysctls of the jail's own network namespace. The kernel lets only CAP_NET_ADMIN write them, and root of the host."""
 
 MASKED_SYS = (
     "firmware", "kernel/debug", "kernel/tracing", "kernel/security", "kernel/slab", "fs/bpf", "fs/selinux",

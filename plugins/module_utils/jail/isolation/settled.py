@@ -55,7 +55,7 @@ def settle(values: Mapping[str, Any]) -> Isolation:
         personality=values["personality"],
         masked_paths=list(_as_here(_changed(policy.MASKED_PATHS, values["masked_paths"]))),
         readonly_paths=_changed(policy.READONLY_PATHS, values["readonly_paths"]),
-        writable_paths=[] if values["securelevel"] >= _NETWORK_SECURE else list(policy.WRITABLE_PATHS),
+        writable_paths=_writable(values, bounding),
         labels={},
         may_mount=values["allow_mount"],
         devices=nodes.nodes(values["devices"], values["securelevel"]),
@@ -124,6 +124,14 @@ def _programs(filters: Sequence[Filter], digest: str) -> list[str]:
     if digest and answers(filters[0].default):
         return [programs.keep_with_newer_missing(filters[0])]
     return [programs.keep(filters)]
+
+
+def _writable(values: Mapping[str, Any], bounding: Collection[str]) -> list[str]:
+    """The parameters of its network, where the kernel leaves them to CAP_NET_ADMIN. Of who is root of the host it asks
+    for no capability."""
+    if values["securelevel"] >= _NETWORK_SECURE or (values["userns"] == "host" and "NET_ADMIN" not in bounding):
+        return []
+    return list(policy.WRITABLE_PATHS)
 
 
 def _changed(baseline: Sequence[str], said: Mapping[str, Sequence[str]]) -> list[str]:
