@@ -75,6 +75,37 @@ def test_a_device_comes_and_goes_live(box: str, disk: str) -> None:
     assert not module("jail_state", name=[box], devices=[])["changed"]
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "rm /dev/{0}; mkdir -p /dev/{0}/deeper; touch /dev/{0}/deeper/file",
+        "rm /dev/{0}; ln -s /etc/passwd /dev/{0}",
+        "rm /dev/{0}; mkfifo /dev/{0}",
+        "mv /dev/jail-in /dev/kept; ln -s kept /dev/jail-in",
+    ],
+)
+def test_what_a_jail_has_put_in_the_place_of_a_node_keeps_none(box: str, disk: str, script: str) -> None:
+    """Its root replaces a node, or the directory that it is in: the device is taken away all the same, and one that is
+    given again is there."""
+    place = Path("/dev/jail-in")
+    place.mkdir()
+    try:
+        os.mknod(place / "disk", stat.S_IFBLK | 0o600, os.stat(disk).st_rdev)
+        wish = [{"path": f"{place}/disk"}]
+        module("jail_state", name=[box], devices=wish)
+        assert opened(box, f"{place}/disk", "<") == "ok"
+        shell(box, script.format("jail-in/disk"))
+        assert module("jail_state", name=[box], devices=[])["changed"]
+        assert not module("jail_state", name=[box], devices=[])["changed"]
+        for node in shell(box, "find /dev -type b").split():
+            assert opened(box, node, "<") == "Operation not permitted"
+        shell(box, "rm -rf /dev/jail-in")
+        module("jail_state", name=[box], devices=wish)
+        assert opened(box, f"{place}/disk", "<") == "ok"
+    finally:
+        shutil.rmtree(place)
+
+
 def test_a_node_that_lies_somewhere_opens_nothing(box: str, disk: str) -> None:
     """One of a disk in a directory that the jail is given without nodev: the control group refuses it, until the jail
     is given the device. A null device beside it works, so it is not the mount that refuses."""

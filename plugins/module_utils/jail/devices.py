@@ -52,11 +52,8 @@ def make(devices: int, node: Node, owner: int) -> None:
     """Make one node in a jail's /dev; what bears its name is replaced. The umask must be clear."""
     folder, name = os.path.split(node.name)
     with paths.opened(_folder(devices, folder, owner)) as directory:
-        try:
-            os.mknod(name, _TYPES[node.kind] | node.mode, os.makedev(node.major, node.minor), dir_fd=directory)
-        except FileExistsError:
-            os.unlink(name, dir_fd=directory)
-            os.mknod(name, _TYPES[node.kind] | node.mode, os.makedev(node.major, node.minor), dir_fd=directory)
+        paths.remove_tree(directory, name)
+        os.mknod(name, _TYPES[node.kind] | node.mode, os.makedev(node.major, node.minor), dir_fd=directory)
         os.chown(name, owner, owner, dir_fd=directory, follow_symlinks=False)
 
 

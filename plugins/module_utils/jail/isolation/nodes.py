@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 import re
@@ -122,7 +123,10 @@ def _remove(place: int, name: str) -> None:
     folder, base = os.path.split(name)
     resolve = paths.RESOLVE_BENEATH | paths.RESOLVE_NO_SYMLINKS | paths.RESOLVE_NO_XDEV
     try:
-        with paths.opened(paths.openat2(place, folder or ".", os.O_PATH | os.O_DIRECTORY, resolve)) as directory:
-            os.unlink(base, dir_fd=directory)
-    except FileNotFoundError:
-        return  # the jail's root has removed it
+        directory = paths.openat2(place, folder or ".", os.O_PATH | os.O_DIRECTORY, resolve)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return  # the jail's root has removed it
+        raise
+    with paths.opened(directory):
+        paths.remove_tree(directory, base)
