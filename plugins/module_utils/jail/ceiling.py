@@ -29,7 +29,7 @@ _SHOWN: Mapping[str, Callable[[int | None], str]] = {"memory_max": sizes.show, "
 def memory_of(total: int) -> int:
     """The bytes that all jails may have of so many: the host keeps a twentieth and 256 MiB at least, but no more than a
     quarter."""
-    return sizes.whole_mebibytes(total - min(max(total // 20, _RESERVED_BYTES), total // 4))
+    return sizes.whole_pages(total - min(max(total // 20, _RESERVED_BYTES), total // 4))
 
 
 def tasks_of(total: int) -> int:
