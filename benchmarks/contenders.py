@@ -108,12 +108,9 @@ class Jail(Contender):
         return None
 
     def start(self) -> tuple[int, int]:
-        path = layout.console(self._jail)
-        if os.path.exists(path):
-            os.truncate(path, 0)
         before = time.monotonic_ns()
         start.start(self._jail)
-        return before, _first_line(path)
+        return before, _first_line(layout.live_console(self._jail))
 
     def stop(self) -> int:
         before = time.monotonic_ns()

@@ -40,6 +40,11 @@ def whole_pages(size: int) -> int:
     return size // page * page
 
 
+def whole_mebibytes(size: int) -> int:
+    """So many bytes, rounded down to whole MiB."""
+    return size >> 20 << 20
+
+
 def show(value: int | None) -> str:
     """The shortest exact form, such as ``256M``."""
     if value is None:

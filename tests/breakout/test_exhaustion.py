@@ -34,6 +34,9 @@ Record = Callable[[str, object], None]
 _SECONDS = 1.5
 _FLOW_SECONDS = 20  # nf_conntrack_udp_timeout is 30
 _MEBIBYTE = 1 << 20
+_DEFAULTS: dict[str, Any] = {
+    option.name: option.show(option.default) for option in limits.OPTIONS if option.name not in limits.RATES
+}
 _TICKS = "while :; do echo tick; sleep 0.1; done"
 
 
@@ -86,7 +89,7 @@ def _limits(cell: Cell, **limits: Any) -> Iterator[None]:
         yield
     finally:
         module("jail_state", name=[cell.name], state="stopped")
-        module("jail_limits", name=cell.name, memory_max="unlimited", pids_max="4096", cpus="unlimited")
+        module("jail_limits", name=cell.name, **_DEFAULTS)
         module("jail_state", name=[cell.name], state="started")
 
 
@@ -338,7 +341,7 @@ def test_log_of_a_small_jail(cell: Cell, flooding: Path) -> None:
         time.sleep(0.05)
     assert flooding.stat().st_blocks * 512 == 4 * _MEBIBYTE
     assert live.find(cell.name)
-    module("jail_limits", name=cell.name, memory_max="unlimited")
+    module("jail_limits", name=cell.name, **_DEFAULTS)
 
 
 @pytest.mark.row(56)

@@ -151,7 +151,7 @@ def test_what_holds_where_nobody_said_anything(name: str) -> None:
     memory_max, pids_max = group.get("memory_max"), group.get("pids_max")
     assert memory_max
     assert pids_max
-    assert total * 3 // 4 - 4096 <= memory_max < total
+    assert total * 3 // 4 - _MEBIBYTE <= memory_max < total
     assert pids_max < tasks
     own = live.group_of(name).get("memory_max")
     assert own

@@ -514,7 +514,7 @@ def test_what_such_a_flag_keeps_is_removed_all_the_same(name: str, probe: str, k
     shell(name, "mkdir -p /srv/a/b/c; touch /srv/a/b/file")
     for path in ("/srv/a/b/file", "/srv/a/b/c", "/srv/a/b", "/srv/a", "/srv", "/proc/1/fd/1"):
         assert inside(name, probe, "setflags", path, flags) == "ok\n"
-    kept = [layout.console(name), *([f"{layout.storage(name)}/root/srv/a"] if kind == "directory" else [])]
+    kept = [layout.live_console(name), *([f"{layout.storage(name)}/root/srv/a"] if kind == "directory" else [])]
     for path in kept:
         assert subprocess.run(["rm", "-rf", path], capture_output=True, check=False).returncode
     module("jail_state", name=[name], state="restarted")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
+from ansible_collections.cellblock.jails.plugins.module_utils import sizes
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import limits, live
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import pidfd
 from ansible_collections.cellblock.jails.tests.integration.support.calls import (
     actions,
@@ -87,7 +88,7 @@ def test_changes_of_a_stopped_jail_hold_from_its_next_start(box: str) -> None:
     """What is changed while a jail is stopped is recorded, and shown as that."""
     module("jail_state", name=[box], state="stopped")
     result = module("jail_limits", name=box, memory_max="20M")
-    assert actions(result, box) == [("memory_max", "unlimited", "20M", "record")]
+    assert actions(result, box) == [("memory_max", sizes.show(limits.DEFAULT_MEMORY), "20M", "record")]
     assert not live.group_of(box).exists()
     module("jail_net", name=box, interfaces=[_ETH0])
     module("jail_state", name=[box], state="started")

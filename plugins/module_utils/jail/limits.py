@@ -18,7 +18,7 @@ from .facet import Facet, all_well, always, no_conflicts, parse_each
 from .options import Option
 from .plan import plan_options
 
-DEFAULT_MEMORY = sizes.whole_pages(ceiling.default_memory() // 2)
+DEFAULT_MEMORY = sizes.whole_mebibytes(ceiling.default_memory() // 2)
 """Half of what all jails may have: one alone cannot take what its neighbours need."""
 _OPERATIONS_MAX = (1 << 32) - 1
 DEFAULT_PIDS = 4096
