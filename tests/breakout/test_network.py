@@ -168,6 +168,22 @@ def test_honest_frames_of_a_jail_with_raw_sockets(with_raw_sockets: Wired) -> No
 
 
 @pytest.mark.row(43)
+def test_the_filter_stands_before_the_first_instruction(with_raw_sockets: Wired) -> None:
+    """A jail that lies from its first instruction on is not heard at its start, and then its honest neighbour is."""
+    wired = with_raw_sockets
+    (lie,) = LIES[0].frames(wired.own, wired.other)
+    honest = frames.datagram(wired.other.mac, wired.own.mac, wired.own.ipv4, wired.other.ipv4, (9, 9))
+    attack = wired.cell.programs.attack
+    says = " & ".join(f"{attack} frame {_DEVICE} {frame.hex()}" for frame in (lie, honest))
+    with frames.listening(pid_of(wired.neighbour.name), _DEVICE) as ear:
+        wired.cell.restart(command=["sh", "-c", f"while :; do {says}; wait; done"])
+        try:
+            assert ear.heard(lie, honest, seconds=2) == [honest]
+        finally:
+            wired.cell.restart(command=["sleep", "100000"])
+
+
+@pytest.mark.row(43)
 def test_no_rule_of_the_administrators_lets_them_by(with_raw_sockets: Wired) -> None:
     """Whatever is accepted elsewhere and before: theirs are other tables (CVE-2025-52890)."""
     wired = with_raw_sockets

@@ -116,6 +116,8 @@ Sets = dict[str, dict[str, Entry]]
 class Tables(NamedTuple):
     """What is there. :func:`change` keeps it true."""
 
+    declared: set[str]
+    """The sets that are there."""
     standing: set[str]
     """The chains of :data:`_CHAINS` that are whole."""
     sets: Sets
@@ -157,6 +159,13 @@ def chains_for(sets: Iterable[str]) -> set[str]:
     return {chain for chain, each in _CHAINS.items() if any(name.startswith(each.needed_by) for name in names)}
 
 
+def check() -> None:
+    """
+    :raises JailError: when the library is not there.
+    """
+    ask(nftables.load)
+
+
 def exists() -> bool:
     """Whether there is a table of ours."""
     try:
@@ -194,12 +203,14 @@ def show(what: str) -> list[dict[str, Any]]:
 
 def read() -> Tables:
     """What is there; nothing where there are no such tables."""
-    found = Tables(set(), {name: {} for name in _TYPES}, {}, {})
+    found = Tables(set(), set(), {name: {} for name in _TYPES}, {}, {})
     comments: dict[str, list[str]] = {}
     hooks = {}
     for kind, value in _objects(_INET):
-        if kind in ("set", "map") and value["name"] in _TYPES:
-            found.sets[value["name"]] = dict(map(_element, value.get("elem", ())))
+        if kind in ("set", "map"):
+            found.declared.add(value["name"])
+            if value["name"] in _TYPES:
+                found.sets[value["name"]] = dict(map(_element, value.get("elem", ())))
         elif kind == "rule":
             comments.setdefault(value["chain"], []).append(value.get("comment", ""))
         elif kind == "chain":
@@ -211,11 +222,6 @@ def read() -> Tables:
             found.counts[name] = int(said[0])
     found.filters.update(_filters(_objects(_NETDEV)))
     return found
-
-
-def filter_of(device: str) -> Filter | None:
-    """What stands at the host's end of this name at the moment."""
-    return _filters(_pairs(show(f"chain {_NETDEV} {device}"))).get(device)
 
 
 def _objects(table: str) -> Iterator[tuple[str, Any]]:
@@ -262,8 +268,7 @@ def change(have: Tables, wanted: Change) -> None:
 def _statements(have: Tables, wanted: Change) -> Iterator[str]:
     missing = sorted(set(wanted.chains) - have.standing)
     if missing or wanted.counts or any(wanted.put.values()):
-        yield f"add table {_INET}"
-        yield from (f"add {declared.format(f'{_INET} {name}')}" for name, declared in {**_TYPES, **_FOUND}.items())
+        yield from _declarations(have.declared)
     for name, elements in wanted.take.items():
         yield from (f"delete element {_INET} {name} {{ {_quoted(name, each)} }}" for each in elements)
     for device in wanted.forget:
@@ -283,6 +288,13 @@ def _statements(have: Tables, wanted: Change) -> Iterator[str]:
         yield f"add table {_NETDEV}"
     for device, rules in wanted.filters.items():
         yield from _filter(device, rules)
+
+
+def _declarations(there: set[str]) -> Iterator[str]:
+    lines = {name: line for name, line in {**_TYPES, **_FOUND}.items() if name not in there}
+    if lines:
+        yield f"add table {_INET}"
+    yield from (f"add {line.format(f'{_INET} {name}')}" for name, line in lines.items())
 
 
 def _whole(name: str, chain: _Chain) -> Iterator[str]:
@@ -322,6 +334,8 @@ def _remember(have: Tables, wanted: Change) -> None:
             have.sets[name].pop(element, None)
     for name, entries in wanted.put.items():
         have.sets[name].update(entries)
+    if wanted.chains or wanted.counts:
+        have.declared.update(_TYPES, _FOUND)
     have.standing.update(wanted.chains)
     for device in (*wanted.forget, *wanted.uncounted):
         have.counts.pop(device, None)

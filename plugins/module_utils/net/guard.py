@@ -48,10 +48,10 @@ class Guard:
         }
 
     def prepare(self, wanted: Sequence[Interface]) -> None:
-        """Read the tables before anything is changed for these interfaces, and have the host forward what those that
-        ask for masquerading need."""
+        """See that there can be tables, before anything is changed for these interfaces, and have the host forward what
+        those that ask for masquerading need."""
         if wanted:
-            self._tables()
+            firewall.check()
         own = {host for interface in wanted if interface["masquerade"] for host in hosts(interface)}
         if own:
             forwarding.ensure(_versions(own))
@@ -64,8 +64,10 @@ class Guard:
         """
         if not wanted and self._read is None and not firewall.exists():
             return
-        for device in made:
-            self._look_again(device)
+        if self._read is not None:
+            # Before Linux 6.16 a chain goes with its device; from then on it stays, and waits for another of that name.
+            for device in made:
+                self._read.filters.pop(device, None)
         self._change(lambda tables: _changes(tables, jail, slot, wanted))
 
     def _change(self, wanted: Callable[[Tables], Change]) -> None:
@@ -75,14 +77,6 @@ class Guard:
             # Perhaps somebody else has changed them since they were read.
             self._read = None
             firewall.change(self._tables(), wanted(self._tables()))
-
-    def _look_again(self, device: str) -> None:
-        """Before Linux 6.16 a chain goes with its device, from then on it stays and waits for another of that name."""
-        there = firewall.filter_of(device)
-        if there is None:
-            self._tables().filters.pop(device, None)
-        else:
-            self._tables().filters[device] = there
 
     def release(self, kept: Iterable[Interface], slots: Iterable[int]) -> None:
         """Have nothing in the tables but what these interfaces need; with the last of them the tables go, and with the

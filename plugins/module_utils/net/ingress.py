@@ -89,22 +89,25 @@ def describe(interface: Interface, there: Filter | None) -> Interface:
 
 def _always() -> Iterator[tuple[str, str]]:
     # The host's own: one that lets packets to 127/8 be routed (route_localnet) must not let a jail's in.
-    yield "loopback", "ip daddr 127.0.0.0/8 drop"
-    yield "loopback", "ip6 daddr { ::1, ::ffff:127.0.0.0/104 } drop"
+    for network in ("ip daddr 127.0.0.0/8", "ip6 daddr ::1", "ip6 daddr ::ffff:127.0.0.0/104"):
+        yield "loopback", f"{network} drop"
 
 
 def _chosen(interface: Interface) -> Iterator[tuple[str, str]]:
+    # A rule for each: a set of networks is read by nft whenever it changes anything.
     if not interface["allow_metadata"]:
         own = [ipaddress.ip_address(host) in _LINK_LOCAL for host in hosts(interface) if ":" not in host]
-        there = _METADATA4 if any(own) else (str(_LINK_LOCAL), *_METADATA4[2:])
-        yield _METADATA, f"ip daddr {_set(there)} drop"
-        yield _METADATA, f"ip6 daddr {_set(_METADATA6)} drop"
+        for network in _METADATA4 if any(own) else (str(_LINK_LOCAL), *_METADATA4[2:]):
+            yield _METADATA, f"ip daddr {network} drop"
+        for network in _METADATA6:
+            yield _METADATA, f"ip6 daddr {network} drop"
     if not interface["allow_router"]:
-        yield _ROUTER, "icmpv6 type { nd-router-advert, nd-redirect } drop"
+        yield _ROUTER, "icmpv6 type nd-router-advert drop"
+        yield _ROUTER, "icmpv6 type nd-redirect drop"
         yield _ROUTER, "icmp type redirect drop"
         # Clients take an answer from whatever port it comes.
-        yield _ROUTER, "udp sport { 67, 547 } drop"
-        yield _ROUTER, "udp dport { 68, 546 } drop"
+        for port in ("sport 67", "sport 547", "dport 68", "dport 546"):
+            yield _ROUTER, f"udp {port} drop"
 
 
 def _only_its_own(interface: Interface) -> Iterator[str]:
@@ -115,7 +118,7 @@ def _only_its_own(interface: Interface) -> Iterator[str]:
     # With a VLAN tag, whatever is in it, the type is the tag's.
     yield "ether type != { ip, arp, ip6 } drop"
     if own4:
-        yield f"{_ARP} arp operation {{ request, reply }} arp saddr ether {mac} arp saddr ip {_set(own4)} accept"
+        yield f"{_ARP} arp operation 1-2 arp saddr ether {mac} arp saddr ip {_set(own4)} accept"
         probe = f"arp saddr ip 0.0.0.0 arp daddr ip {_set(own4)}"  # RFC 5227
         yield f"{_ARP} arp operation request arp saddr ether {mac} {probe} accept"
         yield f"ip saddr {_set(own4)} accept"

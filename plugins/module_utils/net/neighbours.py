@@ -11,7 +11,8 @@ unless the jail may configure its network.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from ..kernel import namespaces, nftables
 from . import firewall
@@ -33,8 +34,15 @@ _RULES = (
 
 def read(namespace: int) -> dict[str, int]:
     """The numbers by interface, in the network namespace of this descriptor."""
+    return _limits(_objects(namespace))
+
+
+def _objects(namespace: int) -> list[dict[str, Any]]:
     with namespaces.inside(namespace, "net"):
-        objects = firewall.show(f"table {_TABLE}")
+        return firewall.show(f"table {_TABLE}")
+
+
+def _limits(objects: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     if not any(each["chain"].get("hook") == _CHAIN for each in objects if "chain" in each):
         return {}
     comments = [str(each["rule"].get("comment", "")) for each in objects if "rule" in each]
@@ -47,15 +55,14 @@ def read(namespace: int) -> dict[str, int]:
 def converge(namespace: int, wanted: Iterable[Interface]) -> None:
     """Have exactly these interfaces' numbers hold there."""
     limits = {interface["name"]: interface["neighbours_max"] for interface in wanted if interface["neighbours_max"]}
-    if read(namespace) != limits:
-        script = "".join(f"{statement}\n" for statement in _statements(limits))
+    objects = _objects(namespace)
+    if _limits(objects) != limits:
+        statements = [*([f"delete table {_TABLE}"] if objects else []), *_statements(limits)]
         with namespaces.inside(namespace, "net"):
-            firewall.ask(lambda: nftables.run(script))
+            firewall.ask(lambda: nftables.run("\n".join(statements)))
 
 
 def _statements(limits: Mapping[str, int]) -> Iterator[str]:
-    yield f"add table {_TABLE}"
-    yield f"delete table {_TABLE}"
     if limits:
         yield f"add table {_TABLE}"
         yield f"add chain {_TABLE} {_CHAIN} {{ type filter hook {_CHAIN} priority filter; }}"

@@ -32,6 +32,11 @@ def test_connections_live_through_changes(jail: Jail, address: str) -> None:
             {"mtu": 1400},
             {"gateway": "10.77.0.254", "gateway6": "fd77::fe"},
             {"masquerade": False},
+            {"spoof_protection": False},
+            {"allow_router": True, "allow_metadata": True},
+            {"isolate": True},
+            {"connections_max": 1},
+            {"neighbours_max": 1},
             {"addresses": ["10.77.0.12/16", "fd77::12/48"]},
             {"mac": "02:00:00:00:00:77"},
         ):

@@ -101,9 +101,27 @@ def test_addresses_that_jails_exchange_stay_reachable_and_masqueraded(start: Cal
     assert {address: entry.jail for address, entry in elements.items()} == {"10.77.0.12": "web1", "10.77.0.11": "db1"}
 
 
+def test_a_jail_that_is_removed_takes_its_filter_along(start: Callable[..., Jail]) -> None:
+    web, db = start("web1", 1), start("db1", 2)
+    gone = converge(web, {**FULL, "isolate": True})
+    stays = converge(db, {**FULL, "addresses": ["10.77.0.12/24", "fd77::12/64"], "isolate": True})
+    before = run("nft list chain netdev jails vj2n0")
+    with Network() as network:
+        network.release(gone, lambda: stays, [web.slot])
+    tables = run("nft list table inet jails") + run("nft list table netdev jails")
+    assert "vj1n0" not in tables
+    assert "10.77.0.11" not in tables
+    assert read(db) == stays
+    assert run("nft list chain netdev jails vj2n0") == before
+
+
 def test_the_administrators_tables_stay(jail: Jail) -> None:
     run("nft add table inet mine")
     wanted = converge(jail, FULL)
+    before = run("nft list table netdev jails") + run("nft list table inet jails")
+    run("nft flush table inet mine")
+    assert run("nft list table netdev jails") + run("nft list table inet jails") == before
+    assert read(jail) == wanted
     converge(jail)
     release(wanted)
     assert run("nft list tables") == "table inet mine\n"
