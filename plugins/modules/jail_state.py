@@ -327,6 +327,8 @@ options:
       - Opens C(mount) and C(umount2), for which the kernel asks for C(CAP_SYS_ADMIN), to those types of file systems
         that the kernel takes from user namespaces (tmpfs, overlay, FUSE with its device, cgroup, and others), and
         their code to what the jail gives them. A fresh C(/proc) or C(/sys) without covers is refused by the kernel.
+      - Opens mount namespaces too, 256 at most, which systemd makes for services whose units say what they see of the
+        file system (C(BindPaths=), C(PrivateTmp=), C(ProtectSystem=)).
       - The jail gets an inner user namespace for it, in which everything that its start has mounted is locked with its
         flags, so that no cover can be taken off and nothing read-only be made writable. For that reason O(mounts) wait
         for a restart then. It cannot be had with O(userns=host).

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,6 +117,34 @@ def test_what_its_start_has_mounted_is_locked(mounter: str, command: str) -> Non
     assert inside(mounter, "head", "-c", "1", "/proc/kallsyms") == ""
     assert b"Read-only" in jail("exec", mounter, "--", "touch", "/srv/in/x", "/usr/x").stderr
     assert jail("audit", mounter).returncode == 0
+
+
+def test_a_mount_namespace_of_its_own_is_no_way_around(mounter: str, probe: str) -> None:
+    """It can make some, in which the same is locked; and no other kind."""
+    done = jail("exec", mounter, "--", "unshare", "-m", "sh", "-c", "mount -t tmpfs none /mnt && umount /proc/kallsyms")
+    assert b"Invalid argument" in done.stderr, done
+    assert inside(mounter, "head", "-c", "1", "/proc/kallsyms") == ""
+    assert inside(mounter, probe, "unshare", "0x20000").strip() == "ok"
+    for others in ("0x24000000", "0x4000000", "0x2020000"):
+        assert inside(mounter, probe, "unshare", others).strip() == "EPERM", others
+    module("jail_state", name=[mounter], allow_mount=False, state="restarted")
+    assert inside(mounter, probe, "unshare", "0x20000").strip() == "EPERM"
+
+
+@pytest.mark.row(55)
+def test_the_number_of_mount_namespaces_is_held(mounter: str) -> None:
+    """A jail has some, where the host makes as many as it likes."""
+    each = "unshare -m sh -c 'echo made; exec sleep 60 > /dev/null 2>&1' 2> /dev/null"
+    script = f"n=0; while [ $n -lt 300 ]; do {each} & n=$((n+1)); done; sleep 3"
+    most = policy.MOUNT_NAMESPACES_MAX
+    assert most // 2 < shell(mounter, script).count("made") < most
+    on_host = ["busybox", "sh", "-c", script]
+    with subprocess.Popen(on_host, stdout=subprocess.PIPE, text=True, start_new_session=True) as control:
+        assert control.stdout
+        try:
+            assert control.stdout.read().count("made") == 300
+        finally:
+            os.killpg(control.pid, signal.SIGKILL)
 
 
 def test_unlocked_a_cover_does_come_off(mounter: str) -> None:

@@ -90,13 +90,13 @@ def place_subject(root: int, subject: int) -> None:
         mounts.attach(subject, target)
 
 
-def bound_user_namespaces(most: int) -> None:
-    """Set ``user.max_user_namespaces`` of the user namespace that we are in: it counts for all below, whatever they
-    do.
+def bound_namespaces(kind: str, most: int) -> None:
+    """Set ``user.max_user_namespaces`` or ``user.max_mnt_namespaces`` of the user namespace that we are in: it counts
+    for all below, whatever they do.
 
     Only for a user namespace of the jail's own: in the host's it would bind the host.
     """
-    with open("/proc/sys/user/max_user_namespaces", "w", encoding="ascii") as file:
+    with open(f"/proc/sys/user/max_{kind}_namespaces", "w", encoding="ascii") as file:
         file.write(str(most))
 
 

@@ -304,7 +304,8 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
         process.hide_memory()
         namespaces.unshare(namespaces.CLONE_NEWIPC)
         if plan.first_id is not None:
-            assemble.bound_user_namespaces(policy.USER_NAMESPACES_MAX + int(plan.isolation.may_mount))
+            assemble.bound_namespaces("user", policy.USER_NAMESPACES_MAX + int(plan.isolation.may_mount))
+            assemble.bound_namespaces("mnt", policy.MOUNT_NAMESPACES_MAX)
         mounts.make_private()
         nested = _prepare_inner(theirs) if plan.isolation.may_mount else None
         tree = assemble.Tree(**dict(zip(message["mounts"], sent)))

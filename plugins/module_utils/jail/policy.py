@@ -73,6 +73,9 @@ WRITABLE_PATHS = tuple(f"/proc/{name}" for name in WRITABLE_PROC)
 USER_NAMESPACES_MAX = 0
 """``user.max_user_namespaces`` inside the jail's user namespace (namespaces(7))."""
 
+MOUNT_NAMESPACES_MAX = 256
+"""``user.max_mnt_namespaces`` likewise; only with ``allow_mount`` can a jail make any, as services of systemd do."""
+
 PTYS_MAX = 256
 """When a dozen jails have all of theirs, what is left is ``kernel.pty.reserve``, which the kernel keeps for the host's
 first mount namespace (fs/devpts)."""

@@ -65,8 +65,11 @@ _SYSTEM_V = "msgctl msgget msgrcv msgsnd semctl semget semop semtimedop shmat sh
 _NEWER_MOUNT_CALLS = "fsopen fsconfig fsmount fspick move_mount mount_setattr open_tree open_tree_attr"
 """libmount takes ENOSYS, and nothing else, for a kernel without them, and then makes the calls that are opened."""
 
+_MOUNT_NAMESPACE = namespaces.KINDS["mnt"]
+"""What allow_mount opens of unshare(2) and clone(2)."""
+
 _OPENED_BY = {
-    "allow_mount": "mount umount2",
+    "allow_mount": "mount umount2 unshare",
     "allow_sysvipc": _SYSTEM_V,
     "allow_set_hostname": "sethostname setdomainname",
 }
@@ -119,7 +122,11 @@ def allowlist(opened: Collection[str] = ()) -> Filter:
 def refusals(opened: Collection[str] = ()) -> Filter:
     """What is refused of the allowed calls, by their arguments."""
     refused = answer(errno.EPERM)
-    rules = [Rule("clone", refused, (Argument(0, "masked==", flag, flag),)) for flag in _NAMESPACE_FLAGS]
+    closed = [flag for flag in _NAMESPACE_FLAGS if flag != _MOUNT_NAMESPACE or "allow_mount" not in opened]
+    rules = [Rule("clone", refused, (Argument(0, "masked==", flag, flag),)) for flag in closed]
+    if "allow_mount" in opened:
+        flags = (*closed, namespaces.CLONE_NEWTIME)
+        rules += [Rule("unshare", refused, (Argument(0, "masked==", flag, flag),)) for flag in flags]
     # A subvolume that the jail makes would be bound by no limit of its size, nor a file of another project.
     forbidden = [*btrfs.UNPRIVILEGED, inodeflags.SET_ATTRIBUTES]
     if OWNERS_FLAGS not in opened and "allow_chflags" not in opened:
