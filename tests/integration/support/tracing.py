@@ -112,7 +112,7 @@ def killed_at_each_step(action: Action, most: int | None = None) -> Iterator[tup
     assert found, "the action changes nothing"
     yield 0, "the undisturbed run"
     hits = 0
-    for number in range(1, len(found) + 1, math.ceil(len(found) / (most or len(found)))):
+    for number in spread(len(found), most):
         name, count = found[number - 1]
         kill = f"inject={name}:signal=SIGKILL:when={count}"  # strace counts each system call by itself
         status = _traced(action, ["-o", os.devnull, "-e", f"trace={name}", "-e", kill])
@@ -121,6 +121,11 @@ def killed_at_each_step(action: Action, most: int | None = None) -> Iterator[tup
             hits += 1
             yield number, name
     print(f"killed at {hits} of {len(found)} steps")
+
+
+def spread(count: int, most: int | None) -> range:
+    """The numbers from 1 to ``count``, or at most so many of them at equal distances."""
+    return range(1, count + 1, math.ceil(count / (most or count)))
 
 
 def _traced(action: Action, options: list[str]) -> int:
