@@ -100,9 +100,9 @@ def _killed_at_each_line(begin: Action, most: int | None) -> Iterator[tuple[int,
     yield 0, "the undisturbed run"
     hits = 0
     for number in tracing.spread(len(said), most):
-        if _killed_at_line(begin, number):
-            hits += 1
-            yield number, said[number - 1]
+        hit = _killed_at_line(begin, number)
+        hits += hit
+        yield number if hit else 0, said[number - 1]
     print(f"killed at {hits} of {len(said)} lines")
 
 
