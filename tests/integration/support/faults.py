@@ -50,7 +50,7 @@ def half_made(*places: str) -> list[str]:
     return found
 
 
-SLOW = None if os.environ.get("JAILS_TEST_EVERY_STEP") else 8
+SLOW = None if os.environ.get("JAILS_TEST_EVERY_STEP") else 6
 """For long work of many steps: without ``JAILS_TEST_EVERY_STEP=1`` it is killed at so many of them only."""
 
 
