@@ -10,7 +10,7 @@ import re
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -231,7 +231,16 @@ def test_a_connection_that_ends_early(archive: Path, download: Path, world: Worl
     refused(answers, world, tool, f"E: .*{download.name}")
 
 
-def test_killed_at_every_step_the_next_build_converges(world: World, tool: str) -> None:
+class Work(NamedTuple):
+    """A build, and what makes sure that it can be done."""
+
+    begin: Callable[[], object]
+    finish: Callable[[], object]
+
+
+@pytest.fixture
+def work(world: World, tool: str) -> Iterator[Work]:
+    """By each tool."""
     with web.serving(web.files(world.archive)) as url:
         recipe = wish(url, world, tool)
         key = recipes.key(recipe)
@@ -241,4 +250,12 @@ def test_killed_at_every_step_the_next_build_converges(world: World, tool: str) 
             assert os.path.exists(f"{templates.tree(key)}/var/lib/tool/post")
             templates.remove(key)
 
-        faults.survives_every_kill(lambda: templates.ensure(recipe, build.confine), finish, faults.SLOW)
+        yield Work(lambda: templates.ensure(recipe, build.confine), finish)
+
+
+def test_killed_at_every_step_the_next_build_converges(work: Work) -> None:
+    faults.survives_every_kill(*work, faults.SLOW)
+
+
+def test_killed_while_its_programs_are_at_work_the_next_build_converges(work: Work) -> None:
+    faults.survives_a_kill_at_every_line(*work, faults.SLOW and faults.SLOW // 2)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+import signal
+import time
+from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
@@ -17,7 +19,8 @@ from ansible_collections.cellblock.jails.plugins.module_utils.jail.facet import 
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process
 
 from . import sandbox, tracing
-from .processes import children, wait_for_no_children
+from .layer import log_lines
+from .processes import Action, children, in_another_process, wait_for_no_children
 
 
 @contextlib.contextmanager
@@ -47,7 +50,7 @@ def half_made(*places: str) -> list[str]:
     return found
 
 
-SLOW = None if os.environ.get("JAILS_TEST_EVERY_STEP") else 25
+SLOW = None if os.environ.get("JAILS_TEST_EVERY_STEP") else 6
 """For long work of many steps: without ``JAILS_TEST_EVERY_STEP=1`` it is killed at so many of them only."""
 
 
@@ -64,17 +67,54 @@ def leaked() -> dict[str, Any]:
     }
 
 
-def survives_every_kill(begin: Callable[[], object], finish: Callable[[], object], most: int | None = None) -> int:
+def survives_every_kill(begin: Action, finish: Action, most: int | None = None) -> int:
     """Kill ``begin`` at each step, or at ``most`` so many of them; after each, ``finish`` runs and has to find its
     way, and nothing may have leaked then. How often it was hit."""
+    return _survives(tracing.killed_at_each_step(begin, most), finish)
+
+
+def survives_a_kill_at_every_line(begin: Action, finish: Action, most: int | None = None) -> int:
+    """The same for a build, at each line that it adds to the log of the builders: while the programs of the host and
+    of the tree are at work, and our own process takes no step."""
+    return _survives(_killed_at_each_line(begin, most), finish)
+
+
+def _survives(kills: Iterator[tuple[int, str]], finish: Action) -> int:
     before = leaked()
     ours = children()  # a test's web server
     hits = 0
     with orphans_are_ours():
-        for number, step in tracing.killed_at_each_step(begin, most):
+        for number, where in kills:
             wait_for_no_children(ours)
             finish()
-            assert leaked() == before, f"killed at step {number}, {step}"
+            assert leaked() == before, f"killed at {number}, {where}"
             hits += number > 0
     assert hits
     return hits
+
+
+def _killed_at_each_line(begin: Action, most: int | None) -> Iterator[tuple[int, str]]:
+    start = len(log_lines())
+    assert process.wait(in_another_process(begin)) == 0, "the undisturbed run failed"
+    said = log_lines()[start:]
+    yield 0, "the undisturbed run"
+    hits = 0
+    for number in tracing.spread(len(said), most):
+        hit = _killed_at_line(begin, number)
+        hits += hit
+        yield number if hit else 0, said[number - 1]
+    print(f"killed at {hits} of {len(said)} lines")
+
+
+def _killed_at_line(begin: Action, number: int) -> bool:
+    """Whether it was hit: it may have said less this time."""
+    start = len(log_lines())
+    pid = in_another_process(begin)
+    while len(log_lines()) < start + number and not _ended(pid):
+        time.sleep(0.005)
+    os.kill(pid, signal.SIGKILL)
+    return process.wait(pid) == 128 + signal.SIGKILL
+
+
+def _ended(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

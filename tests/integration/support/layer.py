@@ -62,8 +62,9 @@ def dot_names(directory: str) -> list[str]:
 
 
 def log_lines() -> list[str]:
-    """The log of the builders."""
-    return Path(layout.BUILD_LOG).read_text(encoding="utf-8").splitlines()
+    """The log of the builders; a line that is not whole yet does not count."""
+    path = Path(layout.BUILD_LOG)
+    return path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
 
 
 def wait_for_line(pattern: str, seconds: float) -> None:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ import pytest
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import hosttools
 
-Action = Callable[[], object]
+from .processes import Action, in_another_process
 
 # The question mark: a name that an architecture does not have is passed over.
 CHANGING = ",".join(
@@ -106,21 +106,28 @@ def steps(action: Action) -> list[tuple[str, int]]:
 def killed_at_each_step(action: Action, most: int | None = None) -> Iterator[tuple[int, str]]:
     """For each of these steps, or ``most`` so many of them at equal distances: have a process begin the action and be
     killed by SIGKILL as it enters that call; then give the step's number and name, for the caller to look at what is
-    left and to run it to its end. A run that was not hit, because it had less to do than the undisturbed one, is passed
-    over."""
+    left and to run it to its end. Number 0 is a run that was not hit: it had less to do than the undisturbed one."""
+    # What is made once on a host would be steps that no later run takes.
+    assert process.wait(in_another_process(action)) == 0, "the first run failed"
+    yield 0, "the first run"
     found = steps(action)
     assert found, "the action changes nothing"
     yield 0, "the undisturbed run"
-    hits = 0
-    for number in range(1, len(found) + 1, math.ceil(len(found) / (most or len(found)))):
+    hits, missed = 0, list[str]()
+    for number in spread(len(found), most):
         name, count = found[number - 1]
         kill = f"inject={name}:signal=SIGKILL:when={count}"  # strace counts each system call by itself
         status = _traced(action, ["-o", os.devnull, "-e", f"trace={name}", "-e", kill])
         assert status in (0, 128 + signal.SIGKILL), f"step {number} ({name}): ended with {status}"
-        if status:
-            hits += 1
-            yield number, name
-    print(f"killed at {hits} of {len(found)} steps")
+        hits += status != 0
+        missed += [] if status else [f"{number} ({name})"]
+        yield number if status else 0, name
+    print(f"killed at {hits} of {len(found)} steps; without effect at {', '.join(missed) or 'none'}")
+
+
+def spread(count: int, most: int | None) -> range:
+    """The numbers from 1 to ``count``, or at most so many of them at equal distances."""
+    return range(1, count + 1, math.ceil(count / (most or count)))
 
 
 def _traced(action: Action, options: list[str]) -> int:
