@@ -15,7 +15,7 @@ from ... import files, layout
 from ...errors import JailError
 from ...kernel import mounts, namespaces, paths
 from ...kernel.mounts import Mounted
-from .. import enter
+from .. import enter, policy
 from ..isolation import places
 from ..live import Running
 from . import given, placing, sources
@@ -88,7 +88,8 @@ def _held(running: Running) -> list[Volume]:
 
 def _strangers(running: Running, table: Sequence[Mounted], held: Sequence[Volume]) -> list[str]:
     """The places on which something is mounted that nobody has put there."""
-    known = [*places.with_covers(running.isolation, {}), *(volume["target"] for volume in held)]
+    own = [*places.with_covers(running.isolation, {}), policy.GROUPS]
+    known = [*own, *(volume["target"] for volume in held)]
     return sorted({mount.target for mount in table} - set(known))
 
 
