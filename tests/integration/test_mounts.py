@@ -116,6 +116,20 @@ def test_each_flag_does_what_it_says(stopped: str, folder: Path) -> None:
     shell(stopped, "echo > /srv/in/null")
 
 
+def test_of_a_jail_whose_init_has_control_groups(name: str, tmp_path: Path, folder: Path) -> None:
+    """What is mounted for its init is no reason not to change its mounts while it runs."""
+    program = tmp_path / "systemd"
+    shutil.copy("/bin/sleep", program)
+    module("jail_rootfs", name=name, method="skeleton", binaries=["busybox", str(program)])
+    module("jail_state", name=[name], command=[str(program), "100000"], state="started")
+    on = [mount.target for mount in mounts.mount_table(str(pid_of(name)))]
+    if "/sys/fs/cgroup" not in on:
+        pytest.skip("this host hands no control groups over to a jail's init")
+    assert options_changed(module("jail_state", name=[name], mounts=[bind(folder)]), name) == [("mounts", "live")]
+    assert inside(name, "cat", "/srv/in/file") == "host\n"
+    assert options_changed(module("jail_state", name=[name], mounts=[]), name) == [("mounts", "live")]
+
+
 def test_a_single_file(stopped: str, folder: Path) -> None:
     """A file is mounted on a file, which is made where it is missing."""
     volume = {"source": str(folder / "in/file"), "target": "/opt/a/b/file"}
