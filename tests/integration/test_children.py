@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import enter, live, policy
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import paths, ucounts
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import namespaces, paths, pidfd, ucounts
 from ansible_collections.cellblock.jails.tests.integration.support import sandbox
 from ansible_collections.cellblock.jails.tests.integration.support.calls import (
     attempt,
@@ -79,9 +79,9 @@ class Parent:
 
     def end_all(self) -> None:
         """End those."""
-        first = live.expect(self.name).pid if self._kept else 0
-        for pid in live.group_of(self.name).processes() if self._kept else ():
-            if pid != first:
+        running = live.find(self.name)
+        for pid in running.group.processes() if running else ():
+            if running and pid != running.pid:
                 with contextlib.suppress(ProcessLookupError):  # a child's first process takes the others with it
                     os.kill(pid, signal.SIGKILL)
         for process in self._kept:
@@ -263,21 +263,13 @@ def test_its_limits_hold_for_its_children(parent: Parent) -> None:
     module("jail_limits", name=parent.name, pids_max="40")
     try:
         assert parent.keep("-p", "-f", "-m")
-        group = live.group_of(parent.name)
-        (child,) = [pid for pid in group.processes() if _command(pid) == "sleep 1000"]
-        assert child
+        running = live.expect(parent.name)
+        assert any(namespaces.is_below(pid, running.pid) for pid in running.group.processes())
         parent.end_all()
         assert parent.in_time("unshare", "-Ur", "-p", "-f", "true").returncode == 0
         assert b"can't fork" in parent.child("for i in $(seq 100); do sleep 9 & done", "-p", "-f").stderr
     finally:
         module("jail_limits", name=parent.name, pids_max="4096")
-
-
-def _command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").replace("\0", " ").strip()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
 
 
 def test_it_is_changed_in_a_running_jail(parent: Parent, probe: str) -> None:
@@ -336,11 +328,14 @@ def test_it_ends_with_its_children(parent: Parent) -> None:
     """A stop leaves nothing of them."""
     parent.start(2)
     assert parent.keep("-m", "-p", "-f", "-n")
-    group = live.group_of(parent.name)
-    before: Sequence[int] = group.processes()
-    assert len(before) >= 2
+    running = live.expect(parent.name)
+    below = [pid for pid in running.group.processes() if namespaces.is_below(pid, running.pid)]
+    handles = [os.pidfd_open(pid) for pid in below]
+    assert handles
     module("jail_state", name=[parent.name], state="stopped")
-    assert not any(_command(pid).startswith(("sleep 1000", "unshare")) for pid in before)
+    for handle in handles:
+        with paths.opened(handle):
+            assert pidfd.has_ended(handle)
 
 
 def test_beside_other_switches(parent: Parent) -> None:
