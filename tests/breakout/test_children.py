@@ -96,11 +96,9 @@ def test_what_goes_through_stays_inside(child: Child, compiled: Programs) -> Non
     host_name, mounted = os.uname().nodename, Path("/proc/self/mountinfo").read_text(encoding="utf-8")
     table = inside(cell.name, "cat", "/proc/1/mountinfo")
     devices = inside(cell.name, "ls", "/sys/class/net")
-    script = (
-        "hostname evil; mount -t tmpfs none /tmp; touch /tmp/x; ip link add veth0 type veth peer name veth1; ip link"
-    )
+    script = "hostname evil; mount -t tmpfs none /tmp; touch /tmp/x; ip link add v0 type veth peer name v1; ip link"
     said = inside(cell.name, *child.command("sh", "-c", script))
-    assert "veth1" in said
+    assert "v0" in said
     assert inside(cell.name, "hostname") == f"{cell.name}\n"
     assert os.uname().nodename == host_name
     assert Path("/proc/self/mountinfo").read_text(encoding="utf-8") == mounted
@@ -166,4 +164,4 @@ def test_processes_of_the_jail(child: Child) -> None:
     are the same user of the host; it may signal it, as that user always could."""
     for how in ("trace", "memory"):
         assert child.says(how, "1", "./etc/passwd") in ("EPERM", "EACCES")
-        assert child.cell.run(how, "1", "./etc/passwd") != "ESRCH"
+        assert child.cell.run(how, "1", "./etc/passwd") == "ok"
