@@ -47,16 +47,16 @@ def write(running: Running, wanted: int) -> None:
         ucounts.bound(parameters, nesting.inside(isolation))
 
     with paths.opened(own), paths.opened(ucounts.open_parameters()) as parameters:
+        # Recorded first: the kernel is asked what holds, so who is killed in between does it again.
+        live.record(running._replace(isolation=isolation, started_with={**running.started_with, OPTION: wanted}))
         enter.call_above(running, lambda: bound(parameters))
-    live.record(running._replace(isolation=isolation, started_with={**running.started_with, OPTION: wanted}))
 
 
 def limits(running: Running) -> dict[str, int]:
     """How many namespaces of each kind the jail and all below it may have, its own inner user namespace not counted."""
     with paths.opened(ucounts.open_parameters()) as parameters:
         if not running.isolation.has_inner:
-            found = enter.call(running, lambda _root: ucounts.read(parameters), ("user",))
-            return {**found}
+            return dict(enter.call(running, lambda _root: ucounts.read(parameters), ("user",)))
         found = enter.call_above(running, lambda: ucounts.read(parameters))
     return {**found, "user": found["user"] - 1}
 
