@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import policy
 from ansible_collections.cellblock.jails.tests.integration.support import sandbox
 from ansible_collections.cellblock.jails.tests.integration.support.calls import (
     attempt,

@@ -75,7 +75,8 @@ NAMESPACES_PER_CHILD = 16
 namespaces of their own."""
 
 MOUNT_NAMESPACES_MAX = 256
-"""``user.max_mnt_namespaces`` likewise; only with ``allow_mount`` can a jail make any, as services of systemd do."""
+"""``user.max_mnt_namespaces`` of the jail's user namespace (namespaces(7)); only with ``allow_mount`` can a jail make any,
+as services of systemd do."""
 
 PTYS_MAX = 256
 """When a dozen jails have all of theirs, what is left is ``kernel.pty.reserve``, which the kernel keeps for the host's

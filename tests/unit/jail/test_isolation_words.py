@@ -62,7 +62,8 @@ def test_children() -> None:
     """Whatever the number: limits above the jail, in which all that it makes counts once, whoever makes it; and none of
     control groups."""
     none, mounts = nesting.above(settle()), nesting.above(settle(allow_mount=True))
-    assert (none, mounts) == ({"user": 0}, {"user": 1})
+    most = policy.MOUNT_NAMESPACES_MAX
+    assert (none, mounts) == ({"mnt": most, "user": 0}, {"mnt": most, "user": 1})
     assert nesting.inside(settle()) == {"user": 0}
     for number in (1, 7):
         isolation = settle(children_max=number)
@@ -70,7 +71,8 @@ def test_children() -> None:
         assert limits["user"] == number + 1
         assert limits["cgroup"] == 1
         assert set(limits) == set(ucounts.COUNTED)
-        assert all(limits[kind] == 2 + 16 * number for kind in ("mnt", "pid", "net", "ipc", "uts", "time"))
+        assert limits["mnt"] == most + 16 * number
+        assert all(limits[kind] == 2 + 16 * number for kind in ("pid", "net", "ipc", "uts", "time"))
         assert nesting.inside(isolation) == {"user": number}
         assert set(isolation.capabilities) == set(policy.CAPABILITIES)
     with pytest.raises(JailError, match=r"children_max: .*cannot be had together with userns=host"):
