@@ -30,7 +30,7 @@ TEST_PACKAGES := \
 	xz-utils \
 	zstd
 
-# Its default profile, and Docker's, is what runc is measured under.
+# Has the default profile of container engines, under which runc is measured.
 PROFILE_PACKAGES := golang-github-containers-common
 
 # The targets below change one host and share one virtual environment: never two at a time.

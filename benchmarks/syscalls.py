@@ -5,7 +5,8 @@
 
 One program makes the calls, on one tree and one processor: on the host, in a default jail, and in a bundle of runc with
 the namespaces, mounts and capabilities of the jail. All three stay up and take turns, so that each round compares what
-was measured within the same second. It measures, it never asserts. Needs root; the host is as it was afterwards.
+was measured within the same second, and all three are started anew several times. It measures, it never asserts. Needs
+root; the host is as it was afterwards.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Callable, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / ".collections"))
 
@@ -39,7 +40,7 @@ _SECONDS = 60
 _JAIL = host.PREFIX + "calls"
 _HOST, _OURS, _RUNC = "host", "jail", "runc"
 
-Samples = Mapping[str, list[float]]
+Samples = dict[str, list[float]]
 """Nanoseconds of each round, by call."""
 
 
@@ -74,9 +75,14 @@ class Place(NamedTuple):
         return line.decode().strip()
 
 
+Starter = Callable[[], contextlib.AbstractContextManager[Place]]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Nanoseconds of system calls: host, jail, runc.")
-    parser.add_argument("--rounds", type=int, default=60, help="of all calls (default %(default)s)")
+    parser.add_argument("--starts", type=int, default=6, help="where the program's memory lies differs from one to the "
+                        "next, and so do its figures (default %(default)s)")  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=15, help="of all calls, of each start (default %(default)s)")
     parser.add_argument("--directory", default="/var/tmp", help="where to work (default %(default)s)")
     parser.add_argument("--profile", metavar="FILE", help="runc's seccomp profile, in the format of container engines "
                         f"(default: the first of {', '.join(_PROFILES)})")  # fmt: skip
@@ -84,8 +90,8 @@ def main() -> int:
     options = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("starting jails needs root")
-    if options.rounds < 1:
-        parser.error("--rounds must be 1 or more")
+    if min(options.rounds, options.starts) < 1:
+        parser.error("--rounds and --starts must be 1 or more")
     output = os.path.abspath(options.json) if options.json else None
     return host.run_apart(options.directory, lambda folder: _measure(folder, options, output))
 
@@ -98,19 +104,24 @@ def _measure(folder: str, options: argparse.Namespace, output: str | None) -> No
     recipe = recipes.parse({"method": "skeleton", "binaries": ["busybox", program]})
     key = templates.ensure(recipe, build.confine)
     missing = {}
-    with contextlib.ExitStack() as stack:
-        places = {
-            _HOST: stack.enter_context(_on_host(program)),
-            _OURS: stack.enter_context(_in_jail(key, program)),
-        }
-        try:
-            places[_RUNC] = stack.enter_context(_in_runc(key, folder, program, _profile(options.profile)))
-        except JailError as error:
-            missing[_RUNC] = str(error)
-        measured = _take_turns(places, options.rounds)
+    storage.create(_JAIL, "overlay", key)
+    store.write(_JAIL, "state", {"command": ["sleep", "100000"]})
+    starters: dict[str, Starter] = {_HOST: lambda: _on_host(program), _OURS: lambda: _in_jail(program)}
+    try:
+        bundle = _bundle(key, folder, program, _profile(options.profile))
+        starters[_RUNC] = lambda: _in_runc(bundle)
+    except JailError as error:
+        missing[_RUNC] = str(error)
+    measured: dict[str, dict[str, list[float]]] = {name: {} for name in starters}
+    for _start in range(options.starts):
+        with contextlib.ExitStack() as stack:
+            places = {name: stack.enter_context(starter()) for name, starter in starters.items()}
+            _take_turns(places, options.rounds, measured)
     print(f"kernel {platform.release()}, cpus {os.cpu_count()}, load {os.getloadavg()[0]:.1f}")
-    print(f"{options.rounds} rounds; nanoseconds for each call: median, 10th and 90th percentile; of the ratios within")
-    print("each round the same")
+    print(
+        f"{options.rounds} rounds of each of {options.starts} starts; nanoseconds for each call: median, 10th and 90th"
+    )
+    print("percentile; of the ratios within each round the same")
     print()
     print(_table(measured))
     for name, reason in missing.items():
@@ -143,10 +154,8 @@ def _on_host(program: str) -> Iterator[Place]:
 
 
 @contextlib.contextmanager
-def _in_jail(key: str, program: str) -> Iterator[Place]:
+def _in_jail(program: str) -> Iterator[Place]:
     """In a default jail, by the way of everything that enters one."""
-    storage.create(_JAIL, "overlay", key)
-    store.write(_JAIL, "state", {"command": ["sleep", "100000"]})
     start.start(_JAIL)
     try:
         running = live.find(_JAIL)
@@ -171,13 +180,17 @@ def _in_jail(key: str, program: str) -> Iterator[Place]:
         stop.stop_as_desired(_JAIL)
 
 
-@contextlib.contextmanager
-def _in_runc(key: str, folder: str, program: str, profile: str) -> Iterator[Place]:
+def _bundle(key: str, folder: str, program: str, profile: str) -> oci.Bundle:
     if shutil.which("runc") is None:
         raise JailError("runc is not installed")
     bundle = oci.Bundle("runc", key, folder)
     bundle.make([program, program], oci.of_engine(profile))
     print(f"runc's seccomp profile: {profile}")
+    return bundle
+
+
+@contextlib.contextmanager
+def _in_runc(bundle: oci.Bundle) -> Iterator[Place]:
     running = bundle.run()
     assert running.stdin
     assert running.stdout
@@ -189,9 +202,8 @@ def _in_runc(key: str, folder: str, program: str, profile: str) -> Iterator[Plac
         host.reap()
 
 
-def _take_turns(places: Mapping[str, Place], rounds: int) -> dict[str, Samples]:
+def _take_turns(places: Mapping[str, Place], rounds: int, measured: Mapping[str, Samples]) -> None:
     """Round robin; each round begins with another place, so that none always follows the same one."""
-    measured: dict[str, dict[str, list[float]]] = {name: {} for name in places}
     names = list(places)
     for number in range(-_WARM_UP, rounds):
         shift = number % len(names)
@@ -202,7 +214,6 @@ def _take_turns(places: Mapping[str, Place], rounds: int) -> dict[str, Samples]:
                 raise JailError(f"{name}: {error}") from error
             for call, figure in found.items() if number >= 0 else ():
                 measured[name].setdefault(call, []).append(figure)
-    return dict(measured)
 
 
 def _table(measured: Mapping[str, Samples]) -> str:

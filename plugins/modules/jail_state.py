@@ -116,6 +116,33 @@ options:
         limit, and outlive the processes that made them.
       - Changing it needs a restart.
     type: bool
+  children_max: &children_max
+    description:
+      - How many jails there may be inside this one, at any depth and made by any of its users; FreeBSD's
+        C(children.max). V(0) where nothing was ever said.
+      - "They are made in the jail by what makes containers without a privilege of the host's: C(unshare), bubblewrap,
+        and the like. This collection itself does not run inside a jail."
+      - What is counted is user namespaces. The kernel counts each, whatever depth it is at, and refuses one too many
+        (C(ENOSPC)); a launcher that makes two of them counts twice, and one that has ended counts until the kernel has
+        cleared it away. Of every other kind but control groups there may be 16 namespaces for each.
+      - Opens user namespaces, and in them what their root may do, which is all but what the kernel asks of the host's
+        root. That is the kernel's code behind other namespaces, behind C(mount) of those types of file systems that it
+        takes from user namespaces (tmpfs, overlay, devpts, FUSE with its device), and behind C(CAP_NET_ADMIN) and
+        C(CAP_NET_RAW) in a network of their own, with the modules that the kernel loads for them; and more terminals
+        than a jail has otherwise, as many as the host can spare. Most exploits that break out of containers begin with
+        a user namespace.
+      - The O(seccomp) filter holds for all inside. The default one keeps closed what it keeps closed for the jail,
+        such as netlink beyond routes (and with it nf_tables), packet sockets, BPF, io_uring, keys, and the newer mount
+        calls (C(fsopen), C(fsconfig)). With another filter it is up to that one.
+      - What the jail's start has mounted is locked with its flags for all below, so no cover comes off and nothing
+        read-only is made writable. As long as something below C(/proc) is covered or read-only, the kernel refuses a
+        child a C(/proc) of its own; it can have that of the jail. To give children one, take the paths below C(/proc)
+        away by O(masked_paths.remove) and O(readonly_paths.remove), which opens them to the jail as well.
+      - Limits are those of the jail, for it and its children together. They have no control groups of their own, and
+        cannot mount any.
+      - It cannot be had with O(userns=host). V(0) can be changed to another number by a restart only, and another
+        number to any in a running jail; what there is then stays.
+    type: int
   securelevel: &securelevel
     description:
       - An upper bound on what other options can open, after FreeBSD's C(securelevel). V(-1) where nothing was ever
@@ -325,7 +352,7 @@ options:
     description:
       - Whether the jail's root may mount and unmount; FreeBSD's C(allow.mount). V(false) where nothing was ever said.
       - Opens C(mount) and C(umount2), for which the kernel asks for C(CAP_SYS_ADMIN), to those types of file systems
-        that the kernel takes from user namespaces (tmpfs, overlay, FUSE with its device, cgroup, and others), and
+        that the kernel takes from user namespaces (tmpfs, overlay, FUSE with its device, and others), and
         their code to what the jail gives them. A fresh C(/proc) or C(/sys) without covers is refused by the kernel.
       - Opens mount namespaces too, 256 at most, which systemd makes for services whose units say what they see of the
         file system (C(BindPaths=), C(PrivateTmp=), C(ProtectSystem=)).
@@ -396,6 +423,7 @@ options:
       devices: *devices
       time_offset: *time_offset
       allow_mount: *allow_mount
+      children_max: *children_max
       apparmor_profile: *apparmor_profile
       selinux_context: *selinux_context
       enforce_statfs: *enforce_statfs

@@ -81,7 +81,7 @@ def test_what_is_told_is_what_the_kernel_says(box: str) -> None:
     assert {f"namespaces.{kind}" for kind in namespaces.KINDS} <= set(facts)
     assert {"no_new_privs", "personality", "masked_paths", "readonly_paths", "device_nodes", "devices"} <= set(facts)
     assert {"ceiling.memory_max", "ceiling.pids_max", "disk.size", "disk.inodes"} <= set(facts)
-    assert {"limits.pids_max", "rlimits.core", "descriptors", "processes", "user_namespaces_max"} <= set(facts)
+    assert {"limits.pids_max", "rlimits.core", "descriptors", "processes", "namespaces_max"} <= set(facts)
     assert any(name.startswith("cgroup.") for name in facts)
 
 

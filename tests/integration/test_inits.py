@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,6 +138,23 @@ def test_a_service_that_wants_a_user_namespace_starts_without(systemd: str) -> N
         assert "status=217/USER" in inside(systemd, "journalctl", "--no-pager", "-u", "wants-users")
     finally:
         shell(systemd, f"mv /run/aside {drop_in}; rm {unit}; systemctl daemon-reload; systemctl reset-failed")
+
+
+@pytest.mark.usefixtures("_debian")
+@pytest.mark.parametrize("options", [{"children_max": 2}, {"allow_mount": True}], ids="".join)
+def test_systemd_in_an_inner_user_namespace(name: str, options: dict[str, Any]) -> None:
+    """It runs as ever, with its groups, where the jail may have children or mount; its children see none of them."""
+    module("jail_rootfs", jails=[{"name": name, **DEBIAN}])
+    module("jail_state", name=[name], **options, state="started")
+    assert _settled(name) == "running", inside(name, "systemctl", "--failed", "--no-pager")
+    shell(name, "mkdir /sys/fs/cgroup/x && rmdir /sys/fs/cgroup/x")
+    done = jail("audit", name)
+    assert done.returncode == 0, done.stdout
+    assert b"mounts./sys/fs/cgroup" in done.stdout
+    assert jail("exec", name, "--", "mount", "-t", "cgroup2", "none", "/mnt").returncode != 0
+    if "children_max" in options:
+        assert inside(name, "unshare", "-Ur", "id", "-u") == "0\n"
+        assert jail("exec", name, "--", "unshare", "-Urm", "mount", "-t", "cgroup2", "none", "/mnt").returncode != 0
 
 
 @pytest.mark.row(22, 23)

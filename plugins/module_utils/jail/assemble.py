@@ -90,16 +90,6 @@ def place_subject(root: int, subject: int) -> None:
         mounts.attach(subject, target)
 
 
-def bound_namespaces(kind: str, most: int) -> None:
-    """Set ``user.max_user_namespaces`` or ``user.max_mnt_namespaces`` of the user namespace that we are in: it counts
-    for all below, whatever they do.
-
-    Only for a user namespace of the jail's own: in the host's it would bind the host.
-    """
-    with open(f"/proc/sys/user/max_{kind}_namespaces", "w", encoding="ascii") as file:
-        file.write(str(most))
-
-
 def furnish(root: int, tree: Tree) -> Mapping[str, int]:
     """Mount what a jail finds in its root: /dev, /proc, /sys, /run.
 

@@ -91,7 +91,24 @@ def call(running: Running, function: Callable[[int], Any], kinds: Sequence[str] 
     What the function returns must be JSON-able; its :class:`OSError` comes back as one, and so its
     :class:`JailError`.
     """
-    target = _open(running)
+    with paths.opened(_open(running)) as target:
+
+        def inside() -> Any:
+            with paths.opened(os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as root:
+                return function(root)
+
+        return _answer(target, _flags(running, kinds), inside)
+
+
+def call_above(running: Running, function: Callable[[], Any]) -> Any:
+    """The same as root of the user namespace above that of the jail's processes, where that is an inner one
+    (:mod:`inner`), and seeing the host's files."""
+    with paths.opened(running.open_part("ns/user")) as own, paths.opened(namespaces.parent(own)) as above:
+        return _answer(above, namespaces.CLONE_NEWUSER, function)
+
+
+def _answer(target: int, flags: int, function: Callable[[], Any]) -> Any:
+    """What a function gives as root of the namespaces that a descriptor leads to."""
     reading, writing = os.pipe()
 
     def inside() -> None:
@@ -99,23 +116,19 @@ def call(running: Running, function: Callable[[int], Any], kinds: Sequence[str] 
             try:
                 process.forbid_imports()
                 process.hide_memory()
-                namespaces.setns(target, _flags(running, kinds))
+                namespaces.setns(target, flags)
                 confinement.become_root()
-                with paths.opened(os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as root:
-                    json.dump({"value": function(root)}, answers)
+                json.dump({"value": function()}, answers)
             except OSError as error:
                 json.dump({"errno": error.errno, "error": error.strerror, "path": error.filename}, answers)
             except JailError as error:
                 json.dump({"refusal": [error.args[0], error.option, error.advice]}, answers)
 
-    try:
-        child = process.fork(inside)
-        os.close(writing)
-        with os.fdopen(reading, encoding="utf-8") as answers:
-            text = answers.read()
-        process.wait(child)
-    finally:
-        os.close(target)
+    child = process.fork(inside)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as answers:
+        text = answers.read()
+    process.wait(child)
     answer: dict[str, Any] = json.loads(text) if text else {"errno": 0, "error": "the process sent into the jail died"}
     if "error" in answer:
         raise OSError(answer["errno"], answer["error"], answer.get("path"))

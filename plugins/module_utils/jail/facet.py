@@ -104,7 +104,7 @@ def read_stored(facet: Facet, name: str, names: Sequence[str] | None = None) -> 
 def waiting(facet: Facet, request: Request, situation: Situation) -> list[str]:
     """The options whose wanted value has to wait for the jail's next start.
 
-    :raises JailError: for a value that can never hold in its storage.
+    :raises JailError: for a value that can never hold.
     """
     found = []
     for option in facet.options if situation.exists and request.state != "absent" else ():

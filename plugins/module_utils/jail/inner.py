@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, cellblock.jails contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An inner user namespace, for a jail that may mount.
+"""An inner user namespace, for a jail that may mount or have children.
 
 Who has made a mount namespace may take off every mount in it, the covers of masked paths too. So the root is built in
 the jail's user namespace, and handed to one below it by a copy of the mount namespace: the kernel locks all mounts of
@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..kernel import namespaces, paths, process
-from . import ids, policy
+from ..kernel import namespaces, paths, process, ucounts
+from . import ids
 
 _KINDS = ("user", "net", "uts")
 
@@ -55,8 +56,7 @@ def prepare() -> Inner:
         with paths.opened(descriptor):
             namespaces.setns(descriptor, namespaces.KINDS[kind])
     os.set_inheritable(userns, False)
-    parameters = os.open("/proc/sys", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    return Inner(userns, parameters)
+    return Inner(userns, ucounts.open_parameters())
 
 
 def _make(theirs: socket.socket) -> None:
@@ -68,10 +68,9 @@ def _make(theirs: socket.socket) -> None:
     theirs.recv(1)
 
 
-def enter(inner: Inner) -> None:
-    """Go into it with a copy of the mount namespace, as its root; there will be none below it."""
+def enter(inner: Inner, limits: Mapping[str, int]) -> None:
+    """Go into it with a copy of the mount namespace, as its root; below it there will be no more than these
+    (:mod:`ucounts`)."""
     namespaces.setns(inner.userns, namespaces.CLONE_NEWUSER)
     namespaces.unshare(namespaces.CLONE_NEWNS)
-    path = "user/max_user_namespaces"
-    with paths.opened(paths.open_plain(inner.parameters, path, os.O_WRONLY)) as file:
-        os.write(file, str(policy.USER_NAMESPACES_MAX).encode())
+    ucounts.bound(inner.parameters, limits)

@@ -20,11 +20,11 @@ from typing import Any, Callable, NamedTuple, NoReturn
 
 from .. import layout
 from ..errors import JailError
-from ..kernel import idmap, mounts, namespaces, paths, pidfd, process
+from ..kernel import idmap, mounts, namespaces, paths, pidfd, process, ucounts
 from ..kernel.cgroup import Group
 from ..kernel.mounts import NODEV, RDONLY
 from ..rootfs.layers import Layers, Subject
-from . import assemble, channel, confinement, devices, ids, inits, inner, policy
+from . import assemble, channel, confinement, devices, ids, inits, inner, nesting, policy
 from .channel import Channel
 from .confinement import Confinement
 from .isolation import covers
@@ -122,7 +122,7 @@ def launch(plan: Plan, before_go: Callable[[int, int], None]) -> Started:
                     # Moving a process takes the kernel milliseconds on version 1; pid 1 builds its root meanwhile.
                     plan.group.join(pid)
                     first.close()
-                if plan.isolation.may_mount:
+                if plan.isolation.has_inner:
                     _expect(ours)  # it is in its network namespace then
                 with _last_words(pid, ours):
                     before_go(pid, started)
@@ -304,10 +304,10 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
         process.hide_memory()
         namespaces.unshare(namespaces.CLONE_NEWIPC)
         if plan.first_id is not None:
-            assemble.bound_namespaces("user", policy.USER_NAMESPACES_MAX + int(plan.isolation.may_mount))
-            assemble.bound_namespaces("mnt", policy.MOUNT_NAMESPACES_MAX)
+            with paths.opened(ucounts.open_parameters()) as parameters:
+                ucounts.bound(parameters, nesting.above(plan.isolation))
         mounts.make_private()
-        nested = _prepare_inner(theirs) if plan.isolation.may_mount else None
+        nested = _prepare_inner(theirs) if plan.isolation.has_inner else None
         tree = assemble.Tree(**dict(zip(message["mounts"], sent)))
         root = assemble.root_of(tree)
         subject = assemble.subject_of(tree, plan.subject is not None and plan.subject.writable)
@@ -329,11 +329,13 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
             theirs.receive()
         except EOFError:
             os._exit(1)  # the launcher is gone before it recorded us
-        if nested is not None:
-            inner.enter(nested)
+        # Before the inner user namespace, so that who has the capability there cannot mount control groups: in
+        # hierarchies where the jail has no group of its own it would see the host's.
         namespaces.unshare(namespaces.CLONE_NEWCGROUP)
         if manages_groups:
             assemble.mount_groups()
+        if nested is not None:
+            inner.enter(nested, nesting.inside(plan.isolation))
         if plan.tied:
             process.die_with_parent()
         os.setsid()

@@ -29,8 +29,9 @@ class Option(NamedTuple):
     :param write: makes a canonical value hold in a running jail; ``None`` when only a restart can.
     :param read_stored: the canonical value that holds on disk for the jail of this name, whether it runs or not.
     :param write_stored: makes a canonical value hold there.
-    :param waits: from the jail's name, a canonical value that does not hold on disk, and whether the jail runs: whether
-        ``write_stored`` has to wait for its next start; raises :class:`JailError` for one that can never hold.
+    :param waits: from the jail's name, a canonical value that does not hold, and whether the jail runs: whether
+        ``write`` or ``write_stored`` has to wait for its next start; raises :class:`JailError` for one that can never
+        hold.
     :param fixed: decided when the thing is made; another value is refused afterwards.
     :param public: no secret, though its name looks like one.
     :param once: says how to make the thing, and is not remembered.

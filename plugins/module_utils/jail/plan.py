@@ -50,7 +50,7 @@ class Situation(NamedTuple):
     :param recorded: desired state so far, canonical.
     :param live: canonical values as they hold: from the kernel of the running jail for every option that has a
         ``read``, from its storage for every one that has a ``read_stored``.
-    :param waiting: the options whose wanted value its storage can take only while it does not run, and it runs.
+    :param waiting: the options whose wanted value it can take only while it does not run, and it runs.
     """
 
     exists: bool
@@ -79,7 +79,7 @@ def plan_options(options: Sequence[Option], request: Request, situation: Situati
         waits = option.name in situation.waiting
         if live != wanted and option.write_stored is not None and not waits:
             actions.append(Action(option.name, live, wanted, STORAGE))
-        elif live != wanted and option.write is not None:
+        elif live != wanted and option.write is not None and not waits:
             actions.append(Action(option.name, live, wanted, LIVE if situation.running else RECORD))
         elif recorded != wanted:
             actions.append(Action(option.name, live if waits else recorded, wanted, RECORD))

@@ -70,11 +70,13 @@ READONLY_PATHS = tuple(f"/proc/{name}" for name in READONLY_PROC)
 WRITABLE_PATHS = tuple(f"/proc/{name}" for name in WRITABLE_PROC)
 """The same as paths in the jail; what is writable lies within what is read-only, and a ``*`` stands for any name."""
 
-USER_NAMESPACES_MAX = 0
-"""``user.max_user_namespaces`` inside the jail's user namespace (namespaces(7))."""
+NAMESPACES_PER_CHILD = 16
+"""Of each kind but user and cgroup, for each child that a jail may have: services of a whole system have mount
+namespaces of their own."""
 
 MOUNT_NAMESPACES_MAX = 256
-"""``user.max_mnt_namespaces`` likewise; only with ``allow_mount`` can a jail make any, as services of systemd do."""
+"""``user.max_mnt_namespaces`` of the jail's user namespace (namespaces(7)); only with ``allow_mount`` can a jail make
+any, as services of systemd do."""
 
 PTYS_MAX = 256
 """When a dozen jails have all of theirs, what is left is ``kernel.pty.reserve``, which the kernel keeps for the host's

@@ -72,8 +72,11 @@ _OPENED_BY = {
     "allow_mount": "mount umount2 unshare",
     "allow_sysvipc": _SYSTEM_V,
     "allow_set_hostname": "sethostname setdomainname",
+    "children_max": "mount umount2 pivot_root sethostname setdomainname unshare setns",
 }
-"""The calls that each switch opens."""
+"""The calls that each switch opens. Those of ``children_max`` do nothing in the jail itself, which does not have the
+capability that the kernel asks for, but in a user namespace below."""
+_MOUNTERS = ("allow_mount", "children_max")
 
 OWNERS_FLAGS = "flags of files"
 """Opened like a switch where the kernel itself refuses what would harm: to a user namespace of the jail's own it does,
@@ -109,9 +112,9 @@ def allowlist(opened: Collection[str] = ()) -> Filter:
     not there either, as in a jail of FreeBSD's, unless it is opened, nor is what the whole machine has a number of.
     """
     more = [calls for switch, calls in _OPENED_BY.items() if switch in opened]
-    names = " ".join((_FILES, _MEMORY, _PROCESSES, _EVENTS, _COMMUNICATION, *more)).split()
+    names = sorted(set(" ".join((_FILES, _MEMORY, _PROCESSES, _EVENTS, _COMMUNICATION, *more)).split()))
     missing = ["clone3", _NUMBERED, *(name for name in _SYSTEM_V.split() if name not in names)]
-    if "allow_mount" in opened:
+    if any(switch in opened for switch in _MOUNTERS):
         missing += _NEWER_MOUNT_CALLS.split()
     rules = [Rule(name, ALLOW) for name in names]
     rules += [Rule("personality", ALLOW, (Argument(0, "==", value),)) for value in _PERSONALITIES]
@@ -122,11 +125,13 @@ def allowlist(opened: Collection[str] = ()) -> Filter:
 def refusals(opened: Collection[str] = ()) -> Filter:
     """What is refused of the allowed calls, by their arguments."""
     refused = answer(errno.EPERM)
-    closed = [flag for flag in _NAMESPACE_FLAGS if flag != _MOUNT_NAMESPACE or "allow_mount" not in opened]
-    rules = [Rule("clone", refused, (Argument(0, "masked==", flag, flag),)) for flag in closed]
-    if "allow_mount" in opened:
-        flags = (*closed, namespaces.CLONE_NEWTIME)
-        rules += [Rule("unshare", refused, (Argument(0, "masked==", flag, flag),)) for flag in flags]
+    rules = []
+    if "children_max" not in opened:
+        closed = [flag for flag in _NAMESPACE_FLAGS if flag != _MOUNT_NAMESPACE or "allow_mount" not in opened]
+        rules += [Rule("clone", refused, (Argument(0, "masked==", flag, flag),)) for flag in closed]
+        if "allow_mount" in opened:
+            flags = (*closed, namespaces.CLONE_NEWTIME)
+            rules += [Rule("unshare", refused, (Argument(0, "masked==", flag, flag),)) for flag in flags]
     # A subvolume that the jail makes would be bound by no limit of its size, nor a file of another project.
     forbidden = [*btrfs.UNPRIVILEGED, inodeflags.SET_ATTRIBUTES]
     if OWNERS_FLAGS not in opened and "allow_chflags" not in opened:

@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 
+from . import ioctl
 from .syscalls import check, libc
 
 CLONE_NEWTIME = 0x00000080
@@ -24,6 +25,8 @@ CLONE_NEWNET = 0x40000000
 
 CLOCKS = ("monotonic", "boottime")
 """Those that a time namespace moves (time_namespaces(7)). The time of day is one for the whole machine."""
+
+_GET_PARENT = ioctl.Request("NS_GET_PARENT", 0xB702)  # linux/nsfs.h: _IO(NSIO, 0x2)
 
 KINDS = {
     "mnt": CLONE_NEWNS,
@@ -54,6 +57,31 @@ def identity(pid: int, kind: str) -> int:
 def open_namespace(pid: int, kind: str) -> int:
     """A descriptor of a process's namespace of this kind."""
     return os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def parent(namespace: int) -> int:
+    """A descriptor of the user namespace above the one of which this is a descriptor (ioctl_nsfs(2)).
+
+    :raises OSError: ``EPERM`` above the one that we are in.
+    """
+    return ioctl.call(namespace, _GET_PARENT)
+
+
+def is_below(pid: int, other: int) -> bool:
+    """Whether the user namespace of ``pid`` is one below that of the process ``other``, at any depth."""
+    wanted = identity(other, "user")
+    current = open_namespace(pid, "user")
+    try:
+        while True:
+            above = parent(current)
+            os.close(current)
+            current = above
+            if os.fstat(current).st_ino == wanted:
+                return True
+    except PermissionError:  # we have come to our own
+        return False
+    finally:
+        os.close(current)
 
 
 def open_root(pid: int) -> int:

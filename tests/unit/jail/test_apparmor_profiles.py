@@ -87,6 +87,14 @@ def test_what_an_option_adds(said: dict[str, Any], more: set[str]) -> None:
     assert set(rules(profile())) <= set(rules(profile(**said)))
 
 
+def test_children() -> None:
+    """Root of a child has all capabilities where it is, so this part of the kernel cannot keep any from it; what is not
+    written stays, for children too."""
+    found, plain = set(rules(profile(children_max=1))), set(rules(profile()))
+    assert found - plain == {"capability,", "mount,", "remount,", "umount,", "pivot_root,"}
+    assert plain - found == {rule for rule in plain if rule.startswith("capability ")}
+
+
 def test_all_families() -> None:
     """One rule for all in the place of four."""
     found = rules(profile(allow_socket_af=True))

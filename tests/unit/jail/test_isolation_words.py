@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
-from ansible_collections.cellblock.jails.plugins.module_utils.jail import policy
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import nesting, policy
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import state as facet
 from ansible_collections.cellblock.jails.plugins.module_utils.jail.isolation import options, settled
 from ansible_collections.cellblock.jails.plugins.module_utils.jail.isolation.record import Isolation
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import capabilities
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import capabilities, ucounts
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -56,6 +56,36 @@ def test_what_each_cpu_has_is_masked_for_each(monkeypatch: pytest.MonkeyPatch) -
     assert "/sys/devices/system/cpu/cpu0/uevent" in found
     values = {**options.desired({}), "masked_paths": {"add": [], "remove": [every]}}
     assert not [path for path in settled.settle(values).masked_paths if path.endswith("/uevent")]
+
+
+def test_children() -> None:
+    """Whatever the number: limits above the jail, in which all that it makes counts once, whoever makes it; and none of
+    control groups."""
+    none, mounts = nesting.above(settle()), nesting.above(settle(allow_mount=True))
+    most = policy.MOUNT_NAMESPACES_MAX
+    assert (none, mounts) == ({"mnt": most, "user": 0}, {"mnt": most, "user": 1})
+    assert nesting.inside(settle()) == {"user": 0}
+    for number in (1, 7):
+        isolation = settle(children_max=number)
+        limits = nesting.above(isolation)
+        assert limits["user"] == number + 1
+        assert limits["cgroup"] == 1
+        assert set(limits) == set(ucounts.COUNTED)
+        assert limits["mnt"] == most + 16 * number
+        assert all(limits[kind] == 2 + 16 * number for kind in ("pid", "net", "ipc", "uts", "time"))
+        assert nesting.inside(isolation) == {"user": number}
+        assert set(isolation.capabilities) == set(policy.CAPABILITIES)
+    with pytest.raises(JailError, match=r"children_max: .*cannot be had together with userns=host"):
+        settle(children_max=1, userns="host")
+    assert settle(children_max=1).programs != settle().programs == settle(children_max=0).programs
+    assert settle(children_max=1).programs == settle(children_max=9).programs
+
+
+def test_what_is_writable_lies_within_what_is_not() -> None:
+    """Where the whole is writable, no part of it is mounted again: it would keep children from a /proc of their own."""
+    assert settle().writable_paths == ["/proc/sys/net"]
+    assert settle(readonly_paths={"add": [], "remove": ["/proc/sys"]}).writable_paths == []
+    assert settle(readonly_paths={"add": [], "remove": ["/proc/fs"]}).writable_paths == ["/proc/sys/net"]
 
 
 @given(

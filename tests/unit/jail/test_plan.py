@@ -175,6 +175,16 @@ def test_absent_of_what_is_there_and_of_what_is_not() -> None:
     assert plan_state(OPTIONS, gone, Situation(False, False, {}, {})).actions == []
 
 
+@pytest.mark.parametrize("recorded", [0, 3])
+def test_a_live_change_that_a_start_has_to_make_possible_waits(recorded: int) -> None:
+    """Such a one is recorded once and listed until it holds; another one of the same option is made live."""
+    wish = Request("web1", {"lively": 3})
+    there = Situation(True, True, {"lively": recorded}, {"lively": 0})
+    assert plan_options(OPTIONS, wish, there) == Plan([Action("lively", 0, 3, LIVE)], [])
+    expected = [] if recorded else [Action("lively", 0, 3, RECORD)]
+    assert plan_options(OPTIONS, wish, there._replace(waiting=["lively"])) == Plan(expected, ["lively"])
+
+
 _RECIPE = (
     Option("method", fixed=True),
     Option("binaries", fixed=True),

@@ -33,19 +33,29 @@ def text(name: str, isolation: Isolation, values: Mapping[str, Any]) -> str:
         "file,",
         "unix,",
         "dbus,",
-        *(f"capability {capability.lower()}," for capability in sorted(isolation.capabilities)),
+        *_capabilities(isolation),
         *(["network,"] if values["allow_socket_af"] else [f"network {family}," for family in _FAMILIES]),
         f"signal (send, receive) peer={name},",
         "signal (receive) peer=unconfined,",
         f"ptrace (trace, read, tracedby, readby) peer={name},",
         "ptrace (tracedby, readby) peer=unconfined,",
-        *(["mount,", "remount,", "umount,"] if isolation.may_mount else []),
+        *(["mount,", "remount,", "umount,"] if isolation.has_inner else []),
+        *(["pivot_root,"] if isolation.may_nest else []),
         *_denied(isolation),
         *(_tables() if values["enforce_statfs"] == TABLES_HIDDEN else []),
     ]
     # A file is named by its path in the jail also where the jail's root is no mount of the host's namespace.
     body = "".join(f"  {line}\n" for line in lines)
     return f"profile {name} flags=(attach_disconnected, mediate_deleted) {{\n{body}}}\n"
+
+
+def _capabilities(isolation: Isolation) -> Iterator[str]:
+    """Where there may be children all: this part of the kernel does not tell in which user namespace one is used."""
+    if isolation.may_nest:
+        yield "capability,"
+        return
+    for capability in sorted(isolation.capabilities):
+        yield f"capability {capability.lower()},"
 
 
 def _denied(isolation: Isolation) -> Iterator[str]:

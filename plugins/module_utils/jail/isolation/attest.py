@@ -41,7 +41,7 @@ def facts(running: Running) -> list[Fact]:
 def _facts(running: Running) -> Iterator[Fact]:
     yield from process_facts.own_namespaces(running)
     yield from process_facts.id_maps(running)
-    yield from process_facts.user_namespaces(running)
+    yield from process_facts.namespaces_max(running)
     yield observed.bounding_set(running)
     yield from process_facts.capability_sets(running)
     yield observed.no_new_privs(running)

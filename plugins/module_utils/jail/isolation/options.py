@@ -19,7 +19,7 @@ from ..live import Running
 from ..options import Option, as_it_is
 from ..volumes import live as volumes
 from ..volumes import words
-from . import labels, nodes, observed, profiles, sysctls
+from . import children, labels, nodes, observed, profiles, sysctls
 from .fact import Fact
 
 _SECURELEVELS = (-1, 3)
@@ -138,6 +138,15 @@ OPTIONS = (
     _switch("allow_set_hostname", observed.bounding_set),
     _switch("allow_socket_af", observed.seccomp),
     _switch("allow_sysvipc", observed.seccomp),
+    Option(
+        "children_max",
+        type="int",
+        default=0,
+        parse=children.parse,
+        read=children.read,
+        write=children.write,
+        waits=children.waits,
+    ),
     Option(
         "securelevel",
         type="int",

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 
 from ... import layout
 from ...kernel import capabilities, idmap, mounts, namespaces, observe
-from .. import enter, ids, live, policy
+from .. import ids, live
 from ..live import Running
-from . import labels
+from . import children, labels
 from .fact import Fact
 
 _SETS = ("effective", "permitted", "inheritable", "ambient")
@@ -97,17 +97,10 @@ def _kind(running: Running, number: str) -> str:
     return os.readlink(f"/proc/{running.pid}/fd/{number}")
 
 
-def user_namespaces(running: Running) -> Iterator[Fact]:
-    """How many user namespaces may be made below the jail's."""
-    if running.first_id is None:
-        return
-
-    def read(_root: int) -> int:
-        with open("/proc/sys/user/max_user_namespaces", encoding="ascii") as file:
-            return int(file.read())
-
-    found = enter.call(running, read, ("user",))
-    yield Fact("user_namespaces_max", found, policy.USER_NAMESPACES_MAX, found <= policy.USER_NAMESPACES_MAX)
+def namespaces_max(running: Running) -> Iterator[Fact]:
+    """How many namespaces may be made below the jail's."""
+    if running.first_id is not None:
+        yield children.fact(running)
 
 
 def others(running: Running) -> Iterator[Fact]:
@@ -130,6 +123,9 @@ def _loose(running: Running, pids: Sequence[int]) -> dict[int, str]:
             filtered = int(status["Seccomp_filters"]) >= len(running.isolation.programs)
             outside = any(namespaces.is_own(pid, kind) for kind in kinds)
             labelled = not running.isolation.labels or labels.hold(labels.read(pid), running.isolation.labels)
-            if outside or not filtered or not labelled or int(status["CapBnd"], 16) & ~settled:
+            # What a child's processes are able to do, they are in it (user_namespaces(7)).
+            is_childs = running.isolation.may_nest and namespaces.is_below(pid, running.pid)
+            able = not is_childs and int(status["CapBnd"], 16) & ~settled
+            if outside or not filtered or not labelled or able:
                 found[pid] = f"{pid} {status['Name']}"
     return found

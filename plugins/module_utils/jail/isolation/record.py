@@ -38,7 +38,9 @@ class Isolation(NamedTuple):
     :param masked_paths: absolute paths in the jail that are covered.
     :param readonly_paths: absolute paths in the jail that are read-only, and within them those that are not.
     :param labels: of its processes, by security module.
-    :param may_mount: whether its root may mount, in an inner user namespace.
+    :param may_mount: whether its root may mount.
+    :param may_nest: whether its users may make user namespaces below its own, and mount and the like there.
+    :param children_max: how many of them there may be.
     :param devices: those besides the standard ones.
     :param time_offset: seconds by which each clock of :data:`namespaces.CLOCKS` is moved; empty without a time
         namespace.
@@ -55,9 +57,16 @@ class Isolation(NamedTuple):
     writable_paths: Sequence[str]
     labels: Mapping[str, str]
     may_mount: bool
+    may_nest: bool
+    children_max: int
     devices: Sequence[Node]
     devices_filtered: bool
     time_offset: Mapping[str, int]
+
+    @property
+    def has_inner(self) -> bool:
+        """Whether its processes are in a user namespace below the one that was made for it (:mod:`inner`)."""
+        return self.may_mount or self.may_nest
 
 
 def restored(value: Mapping[str, Any]) -> Isolation:

@@ -23,8 +23,9 @@ SWITCHES = {
     "allow_set_hostname": ("SYS_ADMIN",),
     "allow_socket_af": (),
     "allow_sysvipc": (),
+    "children_max": (),
 }
-"""FreeBSD's switches, and the capabilities that each needs on Linux."""
+"""FreeBSD's switches (a number is one that is on unless it is 0), and the capabilities that each needs on Linux."""
 
 _TAKEN_BY_SECURELEVEL = (
     (1, ("LINUX_IMMUTABLE", "SYS_MODULE", "SYS_RAWIO")),
@@ -47,6 +48,7 @@ def settle(values: Mapping[str, Any]) -> Isolation:
     _refuse_impossible(values)
     bounding = _capabilities(values)
     filters, digest = _filters(values, bounding)
+    readonly = _changed(policy.READONLY_PATHS, values["readonly_paths"])
     return Isolation(
         capabilities=bounding,
         programs=_programs(filters, digest),
@@ -54,10 +56,12 @@ def settle(values: Mapping[str, Any]) -> Isolation:
         no_new_privs=values["no_new_privs"],
         personality=values["personality"],
         masked_paths=list(_as_here(_changed(policy.MASKED_PATHS, values["masked_paths"]))),
-        readonly_paths=_changed(policy.READONLY_PATHS, values["readonly_paths"]),
-        writable_paths=_writable(values, bounding),
+        readonly_paths=readonly,
+        writable_paths=_within(readonly, _writable(values, bounding)),
         labels={},
         may_mount=values["allow_mount"],
+        may_nest=values["children_max"] > 0,
+        children_max=values["children_max"],
         devices=nodes.nodes(values["devices"], values["securelevel"]),
         devices_filtered=True,
         time_offset=values["time_offset"] if any(values["time_offset"].values()) else {},
@@ -89,6 +93,12 @@ def _refuse_impossible(values: Mapping[str, Any]) -> None:
                 option=switch,
                 advice="it cannot be had together with userns=host",
             )
+    if values["children_max"] and values["userns"] == "host":
+        raise JailError(
+            "what is made below the host's user namespace counts as the host's, and no limit would be the jail's own",
+            option="children_max",
+            advice="it cannot be had together with userns=host",
+        )
 
 
 def _capabilities(values: Mapping[str, Any]) -> list[str]:
@@ -132,6 +142,10 @@ def _writable(values: Mapping[str, Any], bounding: Collection[str]) -> list[str]
     if values["securelevel"] >= _NETWORK_SECURE or (values["userns"] == "host" and "NET_ADMIN" not in bounding):
         return []
     return list(policy.WRITABLE_PATHS)
+
+
+def _within(folders: Sequence[str], paths: Sequence[str]) -> list[str]:
+    return [path for path in paths if any(path.startswith(f"{folder}/") for folder in folders)]
 
 
 def _changed(baseline: Sequence[str], said: Mapping[str, Sequence[str]]) -> list[str]:
