@@ -79,8 +79,10 @@ _CHAINS = {
         PACED,
         {
             comment: text
-            for each, word in (("4", "ip"), ("6", "ip6"))
+            for each, word, groups in (("4", "ip", "224.0.0.0/4"), ("6", "ip6", "ff00::/8"))
             for comment, text in (
+                # Seen here where IP's hooks see what a bridge carries; nobody asks for such a neighbour.
+                (f"groups{each}", f"{word} daddr {groups} accept"),
                 (f"met{each}", f"{word} saddr @{PACED}{each} {word} saddr . rt {word} nexthop @met{each} accept"),
                 (f"pace{each}", f"{word} saddr @{PACED}{each} add @pace{each} {{ {word} saddr {_PACE} }} drop"),
                 (f"meets{each}", f"{word} saddr @{PACED}{each} add @met{each} {{ {word} saddr . rt {word} nexthop }}"),
