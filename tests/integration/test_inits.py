@@ -209,8 +209,8 @@ def test_systemd_stops_in_good_order_and_nothing_is_left(systemd: str) -> None:
     jail("exec", systemd, "--", "sh", "-c", "cat > /etc/systemd/system/greeter.service", given=_SYSTEMD_UNIT.encode())
     inside(systemd, "systemctl", "enable", "--now", "greeter")
     before = time.monotonic()
-    module("jail_state", name=[systemd], state="stopped")
-    assert time.monotonic() - before < policy.STOP_SECONDS
+    module("jail_state", name=[systemd], stop_timeout=_SECONDS, state="stopped")
+    assert time.monotonic() - before < _SECONDS
     assert not _unified(systemd).exists()
     module("jail_state", name=[systemd], state="started")
     assert inside(systemd, "cat", "/var/goodbye") == "systemd\n"
@@ -259,7 +259,7 @@ def test_other_inits_start_and_stop_in_good_order(other: tuple[str, str]) -> Non
         assert "greeter" in inside(name, "rc-status", "--nocolor", "default")
     assert not live.group_of(name).is_handed_over()
     before = time.monotonic()
-    module("jail_state", name=[name], state="stopped")
-    assert time.monotonic() - before < policy.STOP_SECONDS
+    module("jail_state", name=[name], stop_timeout=_SECONDS, state="stopped")
+    assert time.monotonic() - before < _SECONDS
     module("jail_state", name=[name], command=["sleep", "100000"], state="started")
     assert inside(name, "cat", "/var/goodbye") == f"{init}\n"
