@@ -258,4 +258,4 @@ def test_killed_at_every_step_the_next_build_converges(work: Work) -> None:
 
 
 def test_killed_while_its_programs_are_at_work_the_next_build_converges(work: Work) -> None:
-    faults.survives_a_kill_at_every_line(*work, faults.SLOW and faults.SLOW // 2)
+    faults.survives_a_kill_at_every_line(*work, faults.SLOW and 2)
