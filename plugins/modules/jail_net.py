@@ -64,8 +64,8 @@ options:
       spoof_protection:
         description:
           - Whether the jail can send from its own MAC address and its own addresses only, also where it may make any
-            frame (O(ignore:jail_state#module:allow_raw_sockets)). ARP and neighbour discovery can tell only of these,
-            and there are no VLAN tags. On unless said otherwise; V(false) lets all of that pass.
+            frame (C(allow_raw_sockets) of M(cellblock.jails.jail_state)). ARP and neighbour discovery can tell only of
+            these, and there are no VLAN tags. On unless said otherwise; V(false) lets all of that pass.
           - It stands at the host's end of the interface, where no rule of somebody else comes before it.
         type: bool
       allow_router:
