@@ -26,8 +26,6 @@ from ansible_collections.cellblock.jails.tests.integration.support import apks, 
 from ansible_collections.cellblock.jails.tests.integration.support.layer import never
 from ansible_collections.cellblock.jails.tests.integration.support.processes import (
     in_another_process,
-    kill_at_random,
-    wait_for_no_children,
 )
 from ansible_collections.cellblock.jails.tests.integration.support.trees import facts
 
@@ -384,12 +382,3 @@ def test_untrusted_alpine(alpine: Alpine, host: Path) -> None:
 def test_alpine_killed_at_every_step_the_next_build_converges(alpine: Alpine) -> None:
     with web.serving(web.files(alpine.world.mirror)) as url:
         survives_every_kill(url, alpine.world, "var/lib/probe")
-
-
-def test_killed_at_any_moment_it_leaves_nothing(alpine: Alpine) -> None:
-    with web.serving(web.files(alpine.world.mirror)) as url:
-        recipe = wish(url, alpine.world)
-        assert any(kill_at_random(lambda: templates.ensure(recipe, build.confine), 0.8) for _time in range(5))
-        templates.ensure(recipe, build.confine)
-    wait_for_no_children()
-    assert os.listdir(layout.TEMPLATES) == [recipes.key(recipe)]

@@ -24,10 +24,6 @@ from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.builder imp
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.methods.confinedrpm import Rpm
 from ansible_collections.cellblock.jails.tests.integration.support import faults, openpgp, rpms, web
 from ansible_collections.cellblock.jails.tests.integration.support.layer import log_lines, never
-from ansible_collections.cellblock.jails.tests.integration.support.processes import (
-    kill_at_random,
-    wait_for_no_children,
-)
 
 CANARY = "as it was"
 DATABASE = "usr/lib/sysimage/rpm"
@@ -278,15 +274,6 @@ def test_control_rpm_itself_is_content_with_a_digest(world: World) -> None:
     """So an exit status of rpmkeys without our settings says nothing about who made a package."""
     done = subprocess.run(["rpmkeys", "--checksig", str(world.unsigned[1])], check=True, capture_output=True, text=True)
     assert done.stdout.endswith("digests OK\n")
-
-
-def test_killed_at_any_moment_it_leaves_nothing(host: Path, world: World) -> None:
-    with web.serving(web.files(repository(host / "repo", world, world.good))) as url:
-        recipe = wish(url, world.good.public)
-        assert any(kill_at_random(lambda: templates.ensure(recipe, build.confine), 3) for _time in range(3))
-        templates.ensure(recipe, build.confine)
-    wait_for_no_children()
-    assert os.listdir(layout.TEMPLATES) == [recipes.key(recipe)]
 
 
 def test_the_host_has_no_repositories(host: Path) -> None:
