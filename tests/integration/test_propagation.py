@@ -63,11 +63,14 @@ def test_a_mount_on_a_copy_stays_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("storage", ["overlay", "directory"])
 @pytest.mark.parametrize("userns", ["auto", "host"])
 def test_a_running_jail_adds_no_mount_to_the_host(name: str, storage: str, userns: str) -> None:
-    """Neither its root nor anything in it shows in the host's mount table."""
+    """Neither its root nor anything in it shows in the host's mount table, but where its console is kept for the host;
+    and that not for longer than it runs."""
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
         assert any(" shared:" in line and f" {layout.LIB} " in line for line in file)
     module("jail_rootfs", name=name, **_SKELETON, storage=storage)
     before = _table()
     module("jail_state", name=[name], command=["sleep", "100"], userns=userns, state="started")
-    assert _table() == before
+    assert [target for target in _table() if target not in before] == [layout.console_place(name)]
     assert os.path.isdir(layout.storage(name))
+    module("jail_state", name=[name], state="stopped")
+    assert _table() == before
