@@ -5,19 +5,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.cellblock.jails.tests.breakout.support import cells, programs
 from ansible_collections.cellblock.jails.tests.breakout.support.cells import Cell
+from ansible_collections.cellblock.jails.tests.breakout.support.meter import PORT, Latency, Meter
 from ansible_collections.cellblock.jails.tests.breakout.support.outside import Chroot
 from ansible_collections.cellblock.jails.tests.breakout.support.programs import Programs
 from ansible_collections.cellblock.jails.tests.integration.support import evidence
 from ansible_collections.cellblock.jails.tests.integration.support.boxes import fresh_name
 from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt
+
+Record = Callable[[str, object], None]
+
+_SECONDS = 1.5
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -79,3 +85,44 @@ def victim() -> Iterator[subprocess.Popen[bytes]]:
     process.kill()
     process.wait()
     assert alive
+
+
+@pytest.fixture(scope="module")
+def server(compiled: Programs) -> Iterator[Cell]:
+    """The neighbour."""
+    name = fresh_name()
+    try:
+        yield cells.made(name, compiled, command=[compiled.server, str(PORT)])
+    finally:
+        attempt("jail_state", name=[name], state="absent")
+
+
+@pytest.fixture(scope="module")
+def before(server: Cell) -> Latency:
+    """How it answers in peace."""
+    return Meter(server.name).measure(_SECONDS)
+
+
+@contextlib.contextmanager
+def _measured(server: Cell, before: Latency, record: Record) -> Iterator[list[Latency]]:
+    """How it answers during a ``with`` block, noted for the table."""
+    found: list[Latency] = []
+    with Meter(server.name).measuring(found):
+        yield found
+    record("measured", f"the neighbour answers in {found[0]}; in peace in {before}")
+
+
+@pytest.fixture
+def observed(server: Cell, before: Latency, record_property: Record) -> Iterator[None]:
+    """How the neighbour answers during the test is noted."""
+    with _measured(server, before, record_property):
+        yield
+
+
+@pytest.fixture
+def during(server: Cell, before: Latency, record_property: Record) -> Iterator[None]:
+    """The neighbour answers during the test as it does in peace, or nearly so: this machine may be busy otherwise."""
+    with _measured(server, before, record_property) as found:
+        yield
+    assert found[0].failures == 0
+    assert found[0].slow < max(20 * before.slow, 250)

@@ -20,6 +20,7 @@ from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import btrfs, paths
 from ansible_collections.cellblock.jails.tests.breakout.support import cells
 from ansible_collections.cellblock.jails.tests.breakout.support.cells import Cell
+from ansible_collections.cellblock.jails.tests.breakout.support.known import expect_stopped, not_stopped
 from ansible_collections.cellblock.jails.tests.breakout.support.meter import PORT, Latency, Meter
 from ansible_collections.cellblock.jails.tests.breakout.support.programs import Programs
 from ansible_collections.cellblock.jails.tests.integration.support import filesystems
@@ -116,7 +117,7 @@ def test_full_by_default(disk: Disk, filesystem: str, mib: int, kind: str, recor
 
 
 @pytest.mark.row(49)
-def test_full_where_nothing_can_bound_it(disk: Disk, record_property: Record) -> None:
+def test_full_where_nothing_can_bound_it(disk: Disk) -> None:
     """On ext4 without project quotas a jail that is no image gets all that there is but what the file system keeps for
     the host's root. Where it keeps nothing the host gets nothing either."""
     jail, _server = disk("ext4-reserve", 128, {}, {})
@@ -126,11 +127,19 @@ def test_full_where_nothing_can_bound_it(disk: Disk, record_property: Record) ->
     subprocess.run(["tune2fs", "-m", "0", f"/dev/{_device()}"], check=True, capture_output=True)
     with jail.taking("bytes", 100000, "/root/more"):
         assert not _has_room(layout.STORAGE)
-    record_property(
-        "measured",
-        "without quotas of the file system a default jail can fill the disk to its neighbours, not to the host's root; "
-        "storage=image bounds it everywhere",
-    )
+
+
+@pytest.mark.row(49)
+@not_stopped(
+    "the disk that a default jail is on, where the file system holds no quotas",
+    "nothing bounds what it writes there, to its neighbours' harm; storage=image does, and ext4 and xfs with prjquota",
+)
+def test_full_where_nothing_can_bound_it_and_a_neighbour(disk: Disk) -> None:
+    """The host's root may be kept something there (above); a neighbour is not."""
+    jail, server = disk("ext4", 128, {}, {})
+    with jail.taking("bytes", 100000, "/root/file") as taken:
+        assert taken.end == "ENOSPC"
+        expect_stopped(_gets(server) == "all", "the neighbour gets nothing")
 
 
 def _device() -> str:
@@ -179,3 +188,38 @@ def test_saturation(disk: Disk, kind: str, record_property: Record) -> None:
         module("jail_limits", jails=[{"name": jail.name, option: "unlimited"}])
     _again, rate_again = _saturated(jail, server, record_property, "no limit any more")
     assert rate_again > 10 * _RATE
+
+
+@pytest.fixture
+def small_disk(compiled: Programs) -> Iterator[tuple[Cell, Cell, Cell]]:
+    """Three jails on a disk of 96 MiB that is all that jails have: with limits, without, and the neighbour of both."""
+    names = [fresh_name() for _each in range(3)]
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(filesystems.mounted("ext4", layout.STORAGE, 96))
+        except filesystems.UnsupportedError as error:
+            pytest.skip(str(error))
+        stack.callback(attempt, "jail_state", name=names, state="absent")
+        # Of all kinds of storage the one whose limits hold on every file system.
+        held = cells.made(names[0], compiled, rootfs={"storage": "image", "size": "16M", "inodes": "500"})
+        yield held, cells.made(names[1], compiled), cells.made(names[2], compiled)
+
+
+@pytest.mark.row(49)
+@pytest.mark.parametrize(("kind", "path"), [("bytes", "/root/file"), ("inodes", "/root")])
+def test_disk(small_disk: tuple[Cell, Cell, Cell], kind: str, path: str) -> None:
+    """A jail with ``size`` and ``inodes`` gets so much of the disk, and its neighbour goes on writing. Without them it
+    gets all that there is."""
+    held, free, neighbour = small_disk
+    with held.taking(kind, 100000, path) as taken:
+        assert taken.end == "ENOSPC"
+        assert _writes(neighbour)
+    with free.taking(kind, 100000, path) as taken:
+        assert taken.end == "ENOSPC"
+        assert not _writes(neighbour)
+
+
+def _writes(cell: Cell) -> bool:
+    """Whether a jail has room for another file with something in it."""
+    with cell.taking("bytes", 1, f"/root/{fresh_name()}") as taken:
+        return taken.end == "all"

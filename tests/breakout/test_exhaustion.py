@@ -20,65 +20,17 @@ import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import ceiling, console, limits, live, policy
-from ansible_collections.cellblock.jails.plugins.module_utils.net.addresses import USUAL
-from ansible_collections.cellblock.jails.tests.breakout.support import cells
 from ansible_collections.cellblock.jails.tests.breakout.support.cells import Cell, taking
-from ansible_collections.cellblock.jails.tests.breakout.support.meter import PORT, Latency, Meter
-from ansible_collections.cellblock.jails.tests.breakout.support.programs import Programs
-from ansible_collections.cellblock.jails.tests.integration.support import filesystems
-from ansible_collections.cellblock.jails.tests.integration.support.boxes import fresh_name
-from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt, inside, jail, module, shell
+from ansible_collections.cellblock.jails.tests.integration.support.calls import inside, jail, module, shell
 
 Record = Callable[[str, object], None]
 
 _SECONDS = 1.5
-_FLOW_SECONDS = 20  # nf_conntrack_udp_timeout is 30
 _MEBIBYTE = 1 << 20
 _DEFAULTS: dict[str, Any] = {
     option.name: option.show(option.default) for option in limits.OPTIONS if option.name not in limits.RATES
 }
 _TICKS = "while :; do echo tick; sleep 0.1; done"
-
-
-@pytest.fixture(scope="module")
-def server(compiled: Programs) -> Iterator[Cell]:
-    """The neighbour."""
-    name = fresh_name()
-    try:
-        yield cells.made(name, compiled, command=[compiled.server, str(PORT)])
-    finally:
-        attempt("jail_state", name=[name], state="absent")
-
-
-@pytest.fixture(scope="module")
-def before(server: Cell) -> Latency:
-    """How it answers in peace."""
-    return Meter(server.name).measure(_SECONDS)
-
-
-@contextlib.contextmanager
-def _measured(server: Cell, before: Latency, record: Record) -> Iterator[list[Latency]]:
-    """How it answers during a ``with`` block, noted for the table."""
-    found: list[Latency] = []
-    with Meter(server.name).measuring(found):
-        yield found
-    record("measured", f"the neighbour answers in {found[0]}; in peace in {before}")
-
-
-@pytest.fixture
-def observed(server: Cell, before: Latency, record_property: Record) -> Iterator[None]:
-    """How the neighbour answers during the test is noted."""
-    with _measured(server, before, record_property):
-        yield
-
-
-@pytest.fixture
-def during(server: Cell, before: Latency, record_property: Record) -> Iterator[None]:
-    """The neighbour answers during the test as it does in peace, or nearly so: this machine may be busy otherwise."""
-    with _measured(server, before, record_property) as found:
-        yield
-    assert found[0].failures == 0
-    assert found[0].slow < max(20 * before.slow, 250)
 
 
 @contextlib.contextmanager
@@ -177,79 +129,6 @@ def test_tmpfs(cell: Cell, place: str, limits: dict[str, str], tmp_path: Path) -
     on_tmpfs = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(tmp_path)]
     with taking([*on_tmpfs, cell.programs.attack], "inodes", 20000, str(tmp_path)) as taken:
         assert taken.end == "all"
-
-
-@pytest.fixture
-def small_disk(compiled: Programs) -> Iterator[tuple[Cell, Cell, Cell]]:
-    """Three jails on a disk of 96 MiB that is all that jails have: with limits, without, and the neighbour of both."""
-    names = [fresh_name() for _each in range(3)]
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(filesystems.mounted("ext4", layout.STORAGE, 96))
-        except filesystems.UnsupportedError as error:
-            pytest.skip(str(error))
-        stack.callback(attempt, "jail_state", name=names, state="absent")
-        # Of all kinds of storage the one whose limits hold on every file system.
-        held = cells.made(names[0], compiled, rootfs={"storage": "image", "size": "16M", "inodes": "500"})
-        yield held, cells.made(names[1], compiled), cells.made(names[2], compiled)
-
-
-@pytest.mark.row(49)
-@pytest.mark.parametrize(("kind", "path"), [("bytes", "/root/file"), ("inodes", "/root")])
-def test_disk(small_disk: tuple[Cell, Cell, Cell], kind: str, path: str) -> None:
-    """A jail with ``size`` and ``inodes`` gets so much of the disk, and its neighbour goes on writing. Without them it
-    gets all that there is."""
-    held, free, neighbour = small_disk
-    with held.taking(kind, 100000, path) as taken:
-        assert taken.end == "ENOSPC"
-        assert _writes(neighbour)
-    with free.taking(kind, 100000, path) as taken:
-        assert taken.end == "ENOSPC"
-        assert not _writes(neighbour)
-
-
-def _writes(cell: Cell) -> bool:
-    """Whether a jail has room for another file with something in it."""
-    with cell.taking("bytes", 1, f"/root/{fresh_name()}") as taken:
-        return taken.end == "all"
-
-
-@pytest.fixture
-def routed(cell: Cell) -> Iterator[Callable[..., None]]:
-    """Masquerades the jail, with other options if need be; there is a network beyond the host."""
-
-    def give(**more: Any) -> None:
-        interface = {"name": "eth0", "bridge": "br-breakout", "addresses": ["10.83.0.2/24"], "gateway": "10.83.0.1"}
-        module("jail_net", name=cell.name, interfaces=[{**interface, "masquerade": True, **more}])
-
-    give()
-    subprocess.run(["ip", "link", "add", "beyond", "type", "veth", "peer", "name", "farther"], check=True)
-    for device in ("beyond", "farther"):
-        subprocess.run(["ip", "link", "set", device, "up"], check=True)
-    subprocess.run(["ip", "route", "add", "198.18.0.0/15", "dev", "beyond"], check=True)
-    yield give
-    subprocess.run(["ip", "link", "del", "beyond"], check=True)
-    module("jail_net", name=cell.name, interfaces=[])
-
-
-@pytest.mark.row(50)
-def test_connection_tracking(cell: Cell, routed: Callable[..., None]) -> None:
-    """A jail's flows that the host tracks are so many and no more (of which this host, which is a network namespace
-    here, has its own count)."""
-    count = Path("/proc/sys/net/netfilter/nf_conntrack_count")
-    most, others = USUAL["connections_max"], 100
-    wanted = most + 2000
-    if int(Path("/proc/sys/net/netfilter/nf_conntrack_max").read_text(encoding="ascii")) < wanted:
-        pytest.skip("this host tracks fewer flows than a jail may have")
-    for limit in (most, 0):
-        routed(connections_max=limit)
-        before = time.monotonic()
-        with cell.taking("flows", wanted, str(0xC6120001 + (limit == 0))) as taken:
-            assert taken.end == "all"
-            if time.monotonic() - before > _FLOW_SECONDS:
-                pytest.skip("this host was so slow that the first flows had been forgotten before the last came")
-            tracked = int(count.read_text(encoding="ascii"))
-            assert most - others < tracked < most + others if limit else tracked >= wanted
 
 
 @pytest.mark.row(51)
@@ -400,59 +279,3 @@ def test_system_v_segments(cell: Cell) -> None:
     finally:
         cell.restart(allow_sysvipc=False)
     assert Path("/proc/sysvipc/shm").read_text(encoding="ascii") == before
-
-
-def _on_wide_network(cell: Cell, number: int, **more: Any) -> None:
-    interface = {"name": "eth0", "bridge": "br-breakout", "addresses": [f"10.83.0.{number + 2}/16"]}
-    module("jail_net", name=cell.name, interfaces=[{**interface, **more}])
-
-
-@pytest.fixture
-def wide(cell: Cell, server: Cell) -> Iterator[None]:
-    """Two jails on a network with room for many neighbours."""
-    for number, each in enumerate((cell, server)):
-        _on_wide_network(each, number)
-    yield
-    for each in (cell, server):
-        module("jail_net", name=each.name, interfaces=[])
-
-
-def _is_blocked(cell: Cell, server: Cell, first: int) -> bool:
-    """Whether another jail gets to no new neighbour while a jail looks for many. Those that do not answer have their
-    places for three seconds: on a slow host it takes more than one time."""
-    for number in range(5):
-        attack = cell.taking("neighbours", 5000, str(first))
-        with attack, server.taking("neighbours", 1, str(0x0A53F100 + number)) as taken:
-            if taken == (0, "ENOBUFS"):
-                return True
-    return False
-
-
-@pytest.mark.row(58)
-def test_table_of_neighbours(cell: Cell, server: Cell, wide: None) -> None:
-    """When a jail has asked for many neighbours that are not there, another still gets to one it has not yet met; but
-    where no number is set it does not."""
-    with cell.taking("neighbours", 5000, str(0x0A530100)) as attack:
-        assert attack.end == "EPERM"
-        assert attack.number >= USUAL["neighbours_max"]
-        with server.taking("neighbours", 1, str(0x0A53F001)) as taken:
-            assert taken.end == "all"
-    _on_wide_network(cell, 0, neighbours_max=0)
-    if not _is_blocked(cell, server, 0x0A530100):
-        pytest.skip("this host was so slow that places were free again before all were taken: there was no control")
-
-
-@pytest.mark.row(58)
-def test_table_of_neighbours_by_way_of_the_host(cell: Cell, server: Cell, routed: Callable[..., None]) -> None:
-    """It is the host that asks for the neighbours of what it forwards, and it asks for so many of a jail's."""
-    _on_wide_network(server, 1)
-    try:
-        with cell.taking("neighbours", 5000, str(0xC6120100)) as attack:
-            assert attack.end == "all"  # nobody tells it of what the host has dropped
-            with server.taking("neighbours", 1, str(0x0A53F001)) as taken:
-                assert taken.end == "all"
-        routed(neighbours_max=0)
-        if not _is_blocked(cell, server, 0xC6120100):
-            pytest.skip("this host was so slow that places were free again before all were taken: there was no control")
-    finally:
-        module("jail_net", name=server.name, interfaces=[])

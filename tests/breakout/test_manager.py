@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The manager follows what the guest controls: trees, archives and configuration that lead out of a jail.
 
-More of the same is in ``tests/integration/test_hostile_trees.py``.
+More of the same is in ``tests/integration/hostile_trees/``.
 """
 
 from __future__ import annotations

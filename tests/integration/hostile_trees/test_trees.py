@@ -5,25 +5,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import shutil
-import signal
-import socket
 import stat
 import subprocess
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Callable
 
 import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import mounts, paths, process
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel.syscalls import libc
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import storage
 from ansible_collections.cellblock.jails.tests.integration.support import evidence
 from ansible_collections.cellblock.jails.tests.integration.support.calls import (
@@ -34,29 +25,6 @@ from ansible_collections.cellblock.jails.tests.integration.support.calls import 
     pid_of,
     refused,
 )
-
-
-@pytest.fixture
-def canary(tmp_path: Path) -> Iterator[Path]:
-    """A directory of the host with files that every hostile link below leads to; it has to stay as it is."""
-    folder = tmp_path / "canary"
-    folder.mkdir()
-    for name in ("hostname", "resolv.conf", "null", "file"):
-        (folder / name).write_text("host\n", encoding="utf-8")
-    before = evidence.files(str(folder))
-    yield folder
-    assert evidence.files(str(folder)) == before
-
-
-@pytest.fixture(params=["overlay", "directory"])
-def tree(name: str, request: pytest.FixtureRequest) -> tuple[str, Path]:
-    """A stopped jail, and the directory on the host in which its tree can be changed as its root could."""
-    module("jail_rootfs", name=name, method="skeleton", binaries=["busybox"], storage=request.param)
-    module("jail_state", name=[name], command=["sleep", "1000"], hostname="guest")
-    stored = storage.describe(name)
-    assert stored is not None
-    assert stored.writable is not None
-    return name, Path(stored.writable)
 
 
 def replace_by_link(tree: Path, name: str, target: object) -> None:
@@ -267,129 +235,6 @@ def test_a_device_node_in_the_tree_cannot_be_opened(tree: tuple[str, Path]) -> N
         done = jail("exec", name, "--", "sh", "-c", ": < /planted")
         assert done.returncode != 0
         assert b"Permission denied" in done.stderr
-
-
-_RENAME_EXCHANGE = 2  # linux/fs.h
-
-
-@contextlib.contextmanager
-def swapping(folder: Path, name: str, target: Path) -> Iterator[None]:
-    """A directory and a link to ``target`` take each other's place under a name, as fast as can be, for a ``with``
-    block (renameat2(2)); then the directory is there again."""
-    (folder / "link").symlink_to(target)
-    names = [os.fsencode(folder / each) for each in (name, "link")]
-
-    def swap() -> None:
-        process.die_with_parent()
-        while True:
-            # EBUSY, while somebody has something mounted there, is over soon
-            libc.renameat2(-100, names[0], -100, names[1], ctypes.c_uint(_RENAME_EXCHANGE))
-
-    pid = process.fork(swap)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        process.wait(pid)
-        if (folder / name).is_symlink():
-            (folder / name).unlink()
-            os.rename(folder / "link", folder / name)
-        else:
-            (folder / "link").unlink()
-
-
-def within(seconds: float, fact: Callable[[], bool]) -> bool:
-    """Whether it comes true, tried over and over."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if fact():
-            return True
-    return False
-
-
-@pytest.fixture
-def copied(name: str) -> tuple[str, Path]:
-    """A stopped jail with a tree of its own, which may be changed while it runs."""
-    module("jail_rootfs", name=name, method="skeleton", binaries=["busybox"], storage="directory")
-    module("jail_state", name=[name], command=["sleep", "1000"], hostname="guest")
-    stored = storage.describe(name)
-    assert stored is not None
-    assert stored.writable is not None
-    return name, Path(stored.writable)
-
-
-def test_a_directory_swapped_for_a_link_while_the_host_writes(
-    copied: tuple[str, Path], canary: Path, tmp_path: Path
-) -> None:
-    """/etc is a directory of the jail at one moment and a link to the host's at the next, while the host sets the name
-    servers again and again: every write stays inside, or is refused. (Who looks first and then writes by name is led
-    out.)"""
-    name, top = copied
-    decoy = tmp_path / "decoy"
-    decoy.mkdir()
-
-    def led_out() -> bool:
-        if not (top / "etc").is_symlink():
-            (top / "etc/control").touch()
-        return (decoy / "control").exists()
-
-    with swapping(top, "etc", decoy):
-        assert within(20, led_out), "the control was never led out"
-    module("jail_state", name=[name], state="started")
-    with swapping(top, "etc", canary):
-        results = [attempt("jail_net", name=name, dns=[f"192.0.2.{number}"]) for number in range(1, 30)]
-    assert not all(result.get("failed") for result in results)
-    module("jail_net", name=name, dns=["192.0.2.99"])
-    assert inside(name, "cat", "/etc/resolv.conf") == "nameserver 192.0.2.99\n"
-
-
-def test_a_mount_point_swapped_for_a_link_during_a_start(
-    copied: tuple[str, Path], canary: Path, tmp_path: Path
-) -> None:
-    """/proc is a directory at one moment and a link to a directory of the host at the next, while the jail is started
-    again and again: it has its own /proc then, or the start is refused with a sentence; nothing is mounted on the
-    host's directory. (A mount by name, after a look, lands there.)"""
-    name, top = copied
-    decoy = tmp_path / "decoy"
-    decoy.mkdir()
-
-    def led_out() -> bool:
-        if not (top / "proc").is_symlink():
-            subprocess.run(["mount", "-t", "tmpfs", "none", top / "proc"], check=False, capture_output=True)
-        landed = os.path.ismount(decoy)
-        for target in _mounted_below(tmp_path) + _mounted_below(top):
-            subprocess.run(["umount", target], check=True)
-        return landed
-
-    with swapping(top, "proc", decoy):
-        assert within(20, led_out), "the control was never led out"
-    for _time in range(12):
-        with swapping(top, "proc", canary):
-            result = attempt("jail_state", name=[name], state="started")
-        if result.get("failed"):
-            assert "/proc" in result["msg"]
-        else:
-            assert inside(name, "readlink", "/proc/self/exe") == "/usr/bin/busybox\n"
-        module("jail_state", name=[name], state="stopped")
-        assert _mounted_below(tmp_path) == _mounted_below(top) == []
-
-
-def _mounted_below(place: Path) -> list[str]:
-    return [mount.target for mount in mounts.mount_table() if mount.target.startswith(f"{place}/")]
-
-
-def test_devices_and_sockets_in_place_of_files(copied: tuple[str, Path]) -> None:
-    """A device that never ends, and a socket, where the host reads and writes, are replaced. (Who reads the device by
-    name reads on for ever.)"""
-    name, top = copied
-    os.mknod(top / "etc/hostname", stat.S_IFCHR | 0o666, os.makedev(1, 5))
-    with socket.socket(socket.AF_UNIX) as unix, paths.opened(os.open(top / "etc", os.O_PATH)) as folder:
-        unix.bind(f"/proc/self/fd/{folder}/resolv.conf")
-    with open(top / "etc/hostname", "rb") as endless:
-        assert len(endless.read(10_000_000)) == 10_000_000
-    module("jail_net", name=name, dns=["192.0.2.1"])
-    module("jail_state", name=[name], state="started")
-    assert inside(name, "cat", "/etc/hostname", "/etc/resolv.conf") == "guest\nnameserver 192.0.2.1\n"
 
 
 def test_configuration_in_a_tree_is_nobodys(tree: tuple[str, Path]) -> None:
