@@ -56,7 +56,7 @@ def manages_groups(root: int, argv: Sequence[str], environment: Mapping[str, str
         path = os.path.join(folder, argv[0])
         # What is not there is told by the exec.
         with contextlib.suppress(OSError), paths.opened(paths.open_in(root, path, os.O_PATH)) as found:
-            return _name(f"/proc/self/fd/{found}") == _SYSTEMD
+            return _name(paths.name_of(found)) == _SYSTEMD
     return False
 
 

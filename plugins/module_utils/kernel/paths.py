@@ -84,6 +84,12 @@ def open_beneath(root: int, path: str, flags: int) -> int:
     return openat2(root, path or ".", flags, RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV | RESOLVE_BENEATH)
 
 
+def name_of(descriptor: int) -> str:
+    """A path that leads our own process, and no other, to what a descriptor is of, whatever happens to its names; for
+    calls that take no descriptors (proc_pid_fd(5))."""
+    return f"/proc/self/fd/{descriptor}"
+
+
 def open_content(found: int) -> int:
     """A descriptor to read the regular file that an ``O_PATH`` descriptor stands for.
 
@@ -95,13 +101,7 @@ def open_content(found: int) -> int:
     if not stat.S_ISREG(os.fstat(found).st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOATIME | os.O_CLOEXEC
-    return os.open(f"/proc/self/fd/{found}", flags)
-
-
-def name_of(descriptor: int) -> str:
-    """A path that leads our own process, and no other, to what a descriptor is of, whatever happens to its names; for
-    calls that take no descriptors (proc_pid_fd(5))."""
-    return f"/proc/self/fd/{descriptor}"
+    return os.open(name_of(found), flags)
 
 
 @contextlib.contextmanager

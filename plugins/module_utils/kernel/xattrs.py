@@ -14,10 +14,12 @@ import errno
 import os
 from collections.abc import Mapping
 
+from . import paths
+
 
 def read(descriptor: int) -> dict[str, bytes]:
     """All attributes and their values; none where the file system has no attributes."""
-    path = f"/proc/self/fd/{descriptor}"
+    path = paths.name_of(descriptor)
     found = {}
     try:
         names = os.listxattr(path)
@@ -35,7 +37,7 @@ def read(descriptor: int) -> dict[str, bytes]:
 
 def write(descriptor: int, attributes: Mapping[str, bytes]) -> None:
     """Set attributes; others stay."""
-    path = f"/proc/self/fd/{descriptor}"
+    path = paths.name_of(descriptor)
     for name, value in attributes.items():
         os.setxattr(path, name, value)
 

@@ -156,7 +156,7 @@ def project_quotas_work() -> bool:
         os.ftruncate(file, _PROBE_BYTES)
         try:
             _format(f"/proc/{os.getpid()}/fd/{file}", ["-O", f"{_FEATURES},quota,project"])
-            with loop.attached(f"/proc/self/fd/{file}", _SECONDS) as device:
+            with loop.attached(paths.name_of(file), _SECONDS) as device:
                 os.close(mounts.create("ext4", {"source": device, "prjquota": None}, _ATTRIBUTES))
         except (JailError, OSError):
             return False

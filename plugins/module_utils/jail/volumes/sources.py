@@ -117,6 +117,6 @@ def _mount_of(descriptor: int) -> Mounted:
 
 
 def _place(descriptor: int, mount: Mounted) -> Place:
-    path = os.readlink(f"/proc/self/fd/{descriptor}")
+    path = os.readlink(paths.name_of(descriptor))
     below = os.path.relpath(path, mount.target)
     return Place(mount.device, os.path.normpath(os.path.join(mount.root, below)))

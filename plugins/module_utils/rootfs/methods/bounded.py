@@ -45,7 +45,7 @@ class Kept:
 
     def reopen(self) -> int:
         """A descriptor of the file to read from, at its beginning."""
-        return os.open(f"/proc/self/fd/{self._file.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(paths.name_of(self._file.fileno()), os.O_RDONLY | os.O_CLOEXEC)
 
     def read(self) -> bytes:
         """All that was kept."""

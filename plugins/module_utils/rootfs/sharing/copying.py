@@ -42,7 +42,7 @@ def copy(source: Tree, found: Found, target: int, attributes: Mapping[str, bytes
 def dress(made: int, status: os.stat_result, attributes: Mapping[str, bytes]) -> None:
     """Give what an ``O_PATH`` descriptor stands for owner, attributes, mode and times, in the order in which none takes
     another away: chown(2) clears set-user-ID bits and capabilities, and all of it may change times."""
-    path = f"/proc/self/fd/{made}"
+    path = paths.name_of(made)
     os.chown(path, status.st_uid, status.st_gid)
     xattrs.write(made, attributes)
     if not stat.S_ISLNK(status.st_mode):
