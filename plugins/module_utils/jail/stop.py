@@ -53,7 +53,9 @@ def _end(descriptor: int, running: Running, signal_name: str | None, seconds: fl
     # A pid 1 without a handler for the signal never gets it (pid_namespaces(7)), so there is nothing to wait for.
     if known or pidfd.catches(running.pid, number):
         pidfd.send_signal(descriptor, number)
-        if _wait(descriptor, running, seconds, alone=bool(known and known.stays)):
+        if known and known.stays:
+            _wait_until_alone(descriptor, running, seconds)
+        elif pidfd.wait_for_end(descriptor, seconds):
             return
     pidfd.send_signal(descriptor, signal.SIGKILL)
     if not pidfd.wait_for_end(descriptor, _DEATH_SECONDS):
@@ -63,17 +65,14 @@ def _end(descriptor: int, running: Running, signal_name: str | None, seconds: fl
         )
 
 
-def _wait(descriptor: int, running: Running, seconds: float, alone: bool) -> bool:
-    """Wait for the end of pid 1, or with ``alone`` for that of all others; whether pid 1 has ended."""
-    if not alone:
-        return pidfd.wait_for_end(descriptor, seconds)
+def _wait_until_alone(descriptor: int, running: Running, seconds: float) -> None:
+    """Wait until all processes but pid 1 have ended, or it too."""
     deadline = time.monotonic() + seconds
     seen_alone = 0
     while seen_alone < _TIMES_ALONE and time.monotonic() < deadline:
         if pidfd.wait_for_end(descriptor, _LOOK_SECONDS):
-            return True
+            return
         seen_alone = seen_alone + 1 if running.group.processes() == [running.pid] else 0
-    return False
 
 
 def clear(name: str) -> None:
