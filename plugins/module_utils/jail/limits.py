@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from decimal import Decimal
 from typing import Any, Callable
@@ -127,10 +128,24 @@ def memory_of(group: cgroup.Group) -> int | None:
 
 
 def apply_to_new(group: cgroup.Group, recorded: dict[str, Any]) -> None:
-    """Set the recorded or default limits on a fresh cgroup, before anything runs in it."""
+    """Set the recorded or default limits on a fresh cgroup, before anything runs in it.
+
+    :raises JailError: for one that this host has no means for.
+    """
     for option in OPTIONS:
         value = recorded.get(option.name, option.default)
-        if value is not None and option.name in RATES:
-            _set_rate(group, option.name, value)
-        elif value is not None:
-            group.set(FIGURES[option.name], value)
+        if value is not None:
+            _apply(group, option.name, value)
+
+
+def _apply(group: cgroup.Group, name: str, value: int) -> None:
+    try:
+        if name in RATES:
+            _set_rate(group, name, value)
+        else:
+            group.set(FIGURES[name], value)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP or error.strerror is None:
+            raise
+        advice = f"or do without: jail_limits with {name}: {UNLIMITED}"
+        raise JailError(error.strerror, option=name, advice=advice) from error

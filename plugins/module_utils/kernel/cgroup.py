@@ -167,14 +167,21 @@ class Group(abc.ABC):
 
     def _place(self, figure: str) -> tuple[str, _File]:
         file = self.files[figure]
-        if not self.counts(figure):
+        return os.path.join(self._directory(file.controller), file.name), file
+
+    def _directory(self, controller: str) -> str:
+        """The group in the hierarchy of a controller.
+
+        :raises OSError: ``EOPNOTSUPP`` where this host does not have it.
+        """
+        if controller not in self._roots:
             have = ", ".join(sorted(self._roots)) or "none"
             raise OSError(
                 errno.EOPNOTSUPP,
-                f"this host has no cgroup controller {file.controller!r} (it has: {have}); enable it on the kernel's "
+                f"this host has no cgroup controller {controller!r} (it has: {have}); enable it on the kernel's "
                 "command line (cgroup_enable=) or mount it",
             )
-        return os.path.join(self._roots[file.controller], self._parent, self.name, file.name), file
+        return os.path.join(self._roots[controller], self._parent, self.name)
 
     def counts(self, figure: str) -> bool:
         """Whether this host has the controller of a figure."""
@@ -209,9 +216,7 @@ class Group(abc.ABC):
         return self.rates_controller in self._roots
 
     def _of_rates(self, file: str) -> str:
-        if not self.has_rates():
-            raise OSError(errno.EOPNOTSUPP, f"this host has no cgroup controller {self.rates_controller!r}")
-        return os.path.join(self._roots[self.rates_controller], self._parent, self.name, file)
+        return os.path.join(self._directory(self.rates_controller), file)
 
     def exists(self) -> bool:
         """Whether any part of the group is there."""
@@ -350,7 +355,7 @@ class GroupV1(Group):
             os.makedirs(directory, exist_ok=True)
 
     def restrict_devices(self, rules: Sequence[Rule]) -> None:
-        directory = self._device_directory()
+        directory = self._directory("devices")
         wanted = {str(rule) for rule in rules}
         found = self._device_rules(directory)
         if _ALL_DEVICES in found:
@@ -363,7 +368,7 @@ class GroupV1(Group):
                 _write(os.path.join(directory, "devices.allow"), text)
 
     def devices_restricted(self, rules: Sequence[Rule]) -> bool:
-        return self._device_rules(self._device_directory()) <= {str(rule) for rule in rules}
+        return self._device_rules(self._directory("devices")) <= {str(rule) for rule in rules}
 
     def rate(self, name: str, disk: str) -> int | None:
         limits = []
@@ -375,11 +380,6 @@ class GroupV1(Group):
     def set_rate(self, name: str, disk: str, value: int | None) -> None:
         for file in _V1_RATES[name]:
             _write(self._of_rates(file), f"{disk} {value or 0}")
-
-    def _device_directory(self) -> str:
-        if "devices" not in self._roots:
-            raise OSError(errno.EOPNOTSUPP, "this host has no cgroup controller 'devices'")
-        return os.path.join(self._roots["devices"], self._parent, self.name)
 
     def _device_rules(self, directory: str) -> set[str]:
         return set(_read(os.path.join(directory, "devices.list")).splitlines())

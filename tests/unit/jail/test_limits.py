@@ -97,3 +97,10 @@ def test_a_ceiling_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     (tmp_path / "ceiling.json").write_text(content, encoding="ascii")
     with pytest.raises(JailError, match=said):
         ceiling.hold()
+
+
+def test_a_default_that_this_host_cannot_hold_names_the_way_without(tmp_path: Path) -> None:
+    """A start on a kernel without the memory controller: which option, what to enable, and how to do without."""
+    group = cgroup.Tree(1, {"pids": str(tmp_path)}).group("jails", "x")
+    with pytest.raises(JailError, match=r"^memory_max: .*'memory'.*cgroup_enable=.*memory_max: unlimited$"):
+        limits.apply_to_new(group, {})
