@@ -63,12 +63,6 @@ def open_process(pid: int, started: int) -> int | None:
     return None
 
 
-def pid_of(descriptor: int) -> int:
-    """The pid behind a pidfd in our pid namespace; -1 once it is reaped."""
-    with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
-
-
 def wait_for_end(descriptor: int, seconds: float) -> bool:
     """Wait up to ``seconds``; whether the process has ended."""
     poll = select.poll()

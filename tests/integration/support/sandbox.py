@@ -112,11 +112,11 @@ def _make(path: str, made: list[str]) -> None:
 
 @contextlib.contextmanager
 def _no_group_of_ours_after() -> Iterator[None]:
-    missing = [parent for parent in live.hierarchies().parents(layout.CGROUP_PARENT) if not os.path.isdir(parent)]
     try:
         yield
     finally:
-        for parent in missing:
+        # Also what a run that was killed has left: an empty one is nobody's, and made anew by the next start.
+        for parent in live.hierarchies().parents(layout.CGROUP_PARENT):
             with contextlib.suppress(OSError):  # not made, or in use by others
                 os.rmdir(parent)
 

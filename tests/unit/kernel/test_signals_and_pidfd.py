@@ -23,6 +23,12 @@ def _end(pid: int) -> None:
     process.wait(pid)
 
 
+def _pid_of(descriptor: int) -> int:
+    """The pid behind a pidfd; -1 once it is reaped (pidfd_open(2))."""
+    with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
+
+
 def test_a_process_is_found_by_pid_and_start_time() -> None:
     """Both together open it; the same pid with another start time, as after the pid is used again, does not."""
     pid = _sleeper()
@@ -30,7 +36,7 @@ def test_a_process_is_found_by_pid_and_start_time() -> None:
         started = pidfd.start_time(pid)
         descriptor = pidfd.open_process(pid, started)
         assert descriptor is not None
-        assert pidfd.pid_of(descriptor) == pid
+        assert _pid_of(descriptor) == pid
         assert not pidfd.has_ended(descriptor)
         os.close(descriptor)
         assert pidfd.open_process(pid, started - 1) is None
@@ -51,7 +57,7 @@ def test_a_process_that_ended_is_not_found() -> None:
     assert pidfd.open_process(pid, started) is None
     process.wait(pid)
     assert pidfd.open_process(pid, started) is None
-    assert pidfd.pid_of(descriptor) == -1
+    assert _pid_of(descriptor) == -1
     pidfd.send_signal(descriptor, signal.SIGTERM)
     os.close(descriptor)
     assert pidfd.open_process((1 << 31) - 1, 0) is None
