@@ -21,7 +21,7 @@ from ansible_collections.cellblock.jails.tests.breakout.support.cells import Cel
 from ansible_collections.cellblock.jails.tests.breakout.support.outside import Chroot, Record
 from ansible_collections.cellblock.jails.tests.breakout.support.programs import Programs
 from ansible_collections.cellblock.jails.tests.integration.support.boxes import fresh_name
-from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt, inside, jail, pid_of, shell
+from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt, inside, jail, shell
 
 _CHILDREN_MAX = 500
 _KINDS = ("-U", "-r", "-m", "-n", "-u", "-i")
@@ -151,9 +151,7 @@ def test_processes_of_others(
 ) -> None:
     """With all capabilities of its own namespace a child has no name for a process of the host or of a neighbour of the
     jail; root of the host has."""
-    pid = victim.pid if whose == "host" else pid_of(neighbour.name)
-    file = str(canary) if whose == "host" else "/etc/passwd"
-    words = (how, str(pid), f".{file}")
+    words = cells.words_against(how, whose, victim.pid, neighbour.name, canary)
     assert child.says(*words) in ("ESRCH", "ENOENT")
     assert chroot.says(*words) == "ok"
 

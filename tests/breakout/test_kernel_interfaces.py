@@ -22,7 +22,7 @@ from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import mounts
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import storage
-from ansible_collections.cellblock.jails.tests.breakout.support import attacks
+from ansible_collections.cellblock.jails.tests.breakout.support import attacks, cells
 from ansible_collections.cellblock.jails.tests.breakout.support.attacks import Attack
 from ansible_collections.cellblock.jails.tests.breakout.support.cells import Cell
 from ansible_collections.cellblock.jails.tests.breakout.support.outside import Chroot, Record
@@ -174,9 +174,7 @@ def test_processes_of_others(
 ) -> None:
     """A jail has no name for a process of the host or of a neighbour: to trace it, to write its memory, to signal it,
     to go through its root directory. Root of the host has, in a chroot too."""
-    pid = victim.pid if whose == "host" else pid_of(neighbour.name)
-    file = str(canary) if whose == "host" else "/etc/passwd"
-    words = (how, str(pid), f".{file}")
+    words = cells.words_against(how, whose, victim.pid, neighbour.name, canary)
     assert cell.run(*words) in ("ESRCH", "ENOENT")
     assert chroot.says(*words) == "ok"
 

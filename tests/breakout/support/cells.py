@@ -10,11 +10,12 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
-from ansible_collections.cellblock.jails.tests.integration.support.calls import jail, module
+from ansible_collections.cellblock.jails.tests.integration.support.calls import jail, module, pid_of
 
 from .programs import Programs
 
@@ -73,3 +74,10 @@ def made(name: str, programs: Programs, rootfs: Mapping[str, Any] = MappingProxy
     module("jail_rootfs", name=name, **made_of)
     module("jail_state", name=[name], **{"command": ["sleep", "100000"], **options}, state="started")
     return Cell(name, programs, made_of)
+
+
+def words_against(how: str, whose: str, victim: int, neighbour: str, canary: Path) -> tuple[str, ...]:
+    """The attack on another process and a file by way of its root directory: a ``victim`` of the host, or the first
+    process of a ``neighbour``."""
+    pid, file = (victim, str(canary)) if whose == "host" else (pid_of(neighbour), "/etc/passwd")
+    return how, str(pid), f".{file}"

@@ -22,7 +22,7 @@ from ansible_collections.cellblock.jails.plugins.module_utils.jail import build
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import paths, process
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import hosttools, prune, recipes, templates
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.builder import Confine, Job
-from ansible_collections.cellblock.jails.tests.integration.support import apks, faults, web
+from ansible_collections.cellblock.jails.tests.integration.support import apks, faults, web, workshops
 from ansible_collections.cellblock.jails.tests.integration.support.layer import never
 from ansible_collections.cellblock.jails.tests.integration.support.processes import (
     in_another_process,
@@ -281,20 +281,11 @@ def alpine() -> Iterator[Alpine]:
     archive = os.environ.get("JAILS_TEST_ALPINE_ARCHIVE")
     if not archive:
         pytest.skip("JAILS_TEST_ALPINE_ARCHIVE names no archive of an Alpine root file system")
-    if hosttools.look_up("gcc") is None:
-        pytest.skip("the host has no gcc to make an apk.static with")
-    folder = Path("/var/tmp") / f"jails-test-apks-{os.getpid()}"
-    folder.mkdir()
-    try:
-        canary = folder / "canary"
-        canary.write_text("as it was")
+    with workshops.opened("apks", ["gcc"]) as (folder, canary):
         root = apks.unpack(archive, folder / "root")
         world = World(apks.signer(folder, "good"), apks.signer(folder, "other"), folder / "mirror")
         apks.publish(apks.packages_of(root, folder / "build", canary), world.mirror / "v3.20/main", world.good)
         yield Alpine(root, world, canary, folder / "build/static")
-        assert canary.read_text() == "as it was"
-    finally:
-        shutil.rmtree(folder)
 
 
 def said_inside(tree: Path, *command: str) -> str:

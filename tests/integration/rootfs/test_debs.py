@@ -22,11 +22,10 @@ from ansible_collections.cellblock.jails.plugins.module_utils.jail import build
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import paths
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import hosttools, recipes, templates
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.builder import Job
-from ansible_collections.cellblock.jails.tests.integration.support import debs, faults, openpgp, web
+from ansible_collections.cellblock.jails.tests.integration.support import debs, faults, openpgp, web, workshops
 from ansible_collections.cellblock.jails.tests.integration.support.layer import never
 from ansible_collections.cellblock.jails.tests.integration.support.trees import owners_on_disk
 
-CANARY = "as it was"
 PACKAGE = "pool/tool_1_{}.deb"
 
 
@@ -53,21 +52,14 @@ def reached(tree: str, job: Job) -> int:
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
     """Made once; whoever changes the archive takes a copy."""
-    missing = [program for program in debs.PROGRAMS if hosttools.look_up(program) is None]
-    if missing:
-        pytest.skip(f"the host has no {', '.join(missing)}")
-    folder = Path("/var/tmp") / f"jails-test-debs-{os.getpid()}"
-    folder.mkdir()
-    try:
-        with openpgp.key(folder, "good") as good, openpgp.key(folder, "other") as other:
-            canary = folder / "canary"
-            canary.write_text(CANARY)
-            packages = debs.build(debs.packages(canary), folder / "packages")
-            debs.publish(packages, folder / "archive", good)
-            yield World(good, other, packages, folder / "archive", canary)
-            assert canary.read_text() == CANARY
-    finally:
-        shutil.rmtree(folder)
+    with (
+        workshops.opened("debs", debs.PROGRAMS) as (folder, canary),
+        openpgp.key(folder, "good") as good,
+        openpgp.key(folder, "other") as other,
+    ):
+        packages = debs.build(debs.packages(canary), folder / "packages")
+        debs.publish(packages, folder / "archive", good)
+        yield World(good, other, packages, folder / "archive", canary)
 
 
 @pytest.fixture(params=recipes.TOOLS)

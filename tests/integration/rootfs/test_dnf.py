@@ -19,13 +19,12 @@ from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import build
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import paths
-from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import buildlog, hosttools, recipes, templates
+from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import buildlog, recipes, templates
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.builder import Job
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.methods.confinedrpm import Rpm
-from ansible_collections.cellblock.jails.tests.integration.support import faults, openpgp, rpms, web
+from ansible_collections.cellblock.jails.tests.integration.support import faults, openpgp, rpms, web, workshops
 from ansible_collections.cellblock.jails.tests.integration.support.layer import log_lines, never
 
-CANARY = "as it was"
 DATABASE = "usr/lib/sysimage/rpm"
 
 
@@ -41,19 +40,12 @@ class World(NamedTuple):
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
     """Built once; nobody changes it."""
-    missing = [program for program in rpms.PROGRAMS if hosttools.look_up(program) is None]
-    if missing:
-        pytest.skip(f"the host has no {', '.join(missing)}")
-    folder = Path("/var/tmp") / f"jails-test-rpms-{os.getpid()}"
-    folder.mkdir()
-    try:
-        with openpgp.key(folder, "good") as good, openpgp.key(folder, "other") as other:
-            canary = folder / "canary"
-            canary.write_text(CANARY)
-            yield World(good, other, rpms.build(folder, canary), canary)
-            assert canary.read_text() == CANARY
-    finally:
-        shutil.rmtree(folder)
+    with (
+        workshops.opened("rpms", rpms.PROGRAMS) as (folder, canary),
+        openpgp.key(folder, "good") as good,
+        openpgp.key(folder, "other") as other,
+    ):
+        yield World(good, other, rpms.build(folder, canary), canary)
 
 
 def repository(folder: Path, world: World, by: openpgp.Key, index_by: openpgp.Key | None = None) -> Path:
@@ -83,7 +75,7 @@ def test_a_system_of_signed_packages(host: Path, world: World) -> None:
     knows_where_it_came_from(tree, world.good.public)
     has_a_whole_database(tree)
     was_out_of_reach_of_scriptlets(tree)
-    assert world.canary.read_text() == CANARY
+    workshops.is_as_it_was(world.canary)
     assert not [name for name in os.listdir(tree) if name.startswith(".")]
     assert sorted(os.listdir(tree.parent)) == ["root", "template.json"]
 
