@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -17,11 +17,10 @@ from ansible_collections.cellblock.jails.tests.breakout.support.cells import Cel
 from ansible_collections.cellblock.jails.tests.breakout.support.meter import PORT, Latency, Meter
 from ansible_collections.cellblock.jails.tests.breakout.support.outside import Chroot
 from ansible_collections.cellblock.jails.tests.breakout.support.programs import Programs
+from ansible_collections.cellblock.jails.tests.breakout.support.table import Record
 from ansible_collections.cellblock.jails.tests.integration.support import evidence
 from ansible_collections.cellblock.jails.tests.integration.support.boxes import fresh_name
 from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt
-
-Record = Callable[[str, object], None]
 
 _SECONDS = 1.5
 
@@ -103,13 +102,9 @@ def before(server: Cell) -> Latency:
     return Meter(server.name).measure(_SECONDS)
 
 
-@contextlib.contextmanager
-def _measured(server: Cell, before: Latency, record: Record) -> Iterator[list[Latency]]:
+def _measured(server: Cell, before: Latency, record: Record) -> AbstractContextManager[list[Latency]]:
     """How it answers during a ``with`` block, noted for the table."""
-    found: list[Latency] = []
-    with Meter(server.name).measuring(found):
-        yield found
-    record("measured", f"the neighbour answers in {found[0]}; in peace in {before}")
+    return Meter(server.name).noting(record, lambda found: f"the neighbour answers in {found}; in peace in {before}")
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ import pytest
 from ansible_collections.cellblock.jails.tests.breakout.support import attacks, cells
 from ansible_collections.cellblock.jails.tests.breakout.support.attacks import Attack
 from ansible_collections.cellblock.jails.tests.breakout.support.cells import Cell
-from ansible_collections.cellblock.jails.tests.breakout.support.outside import Chroot, Record
+from ansible_collections.cellblock.jails.tests.breakout.support.outside import Chroot
 from ansible_collections.cellblock.jails.tests.breakout.support.programs import Programs
+from ansible_collections.cellblock.jails.tests.breakout.support.table import Record
 from ansible_collections.cellblock.jails.tests.integration.support.boxes import fresh_name
 from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt, inside, jail, shell
 

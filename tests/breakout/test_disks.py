@@ -12,6 +12,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -23,11 +24,11 @@ from ansible_collections.cellblock.jails.tests.breakout.support.cells import Cel
 from ansible_collections.cellblock.jails.tests.breakout.support.known import expect_stopped, not_stopped
 from ansible_collections.cellblock.jails.tests.breakout.support.meter import PORT, Latency, Meter
 from ansible_collections.cellblock.jails.tests.breakout.support.programs import Programs
+from ansible_collections.cellblock.jails.tests.breakout.support.table import Record
 from ansible_collections.cellblock.jails.tests.integration.support import filesystems
 from ansible_collections.cellblock.jails.tests.integration.support.boxes import fresh_name
 from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt, module
 
-Record = Callable[[str, object], None]
 Disk = Callable[..., tuple[Cell, Cell]]
 
 _SECONDS = 3
@@ -63,13 +64,9 @@ def _have_quotas() -> None:
         btrfs.enable_simple_quotas(directory)
 
 
-@contextlib.contextmanager
-def _answering(server: Cell, record: Record, what: str) -> Iterator[list[Latency]]:
+def _answering(server: Cell, record: Record, what: str) -> AbstractContextManager[list[Latency]]:
     """How the neighbour answers during a ``with`` block, noted for the table."""
-    found: list[Latency] = []
-    with Meter(server.name).measuring(found):
-        yield found
-    record("measured", f"{what}: the neighbour answers in {found[0]}")
+    return Meter(server.name).noting(record, lambda found: f"{what}: the neighbour answers in {found}")
 
 
 def _has_room(path: str) -> bool:

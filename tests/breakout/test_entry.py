@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,9 @@ from ansible_collections.cellblock.jails.plugins.module_utils.errors import Jail
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import pidfd
 from ansible_collections.cellblock.jails.tests.breakout.support.cells import Cell
+from ansible_collections.cellblock.jails.tests.breakout.support.table import Record
 from ansible_collections.cellblock.jails.tests.integration.support.calls import inside, jail, module, pid_of, shell
 from ansible_collections.cellblock.jails.tests.integration.support.terminals import SECONDS, Terminal
-
-Record = Callable[[str, object], None]
 
 
 @pytest.fixture

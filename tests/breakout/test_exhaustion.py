@@ -12,7 +12,7 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,6 @@ from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import ceiling, console, limits, live, policy
 from ansible_collections.cellblock.jails.tests.breakout.support.cells import Cell, taking
 from ansible_collections.cellblock.jails.tests.integration.support.calls import inside, jail, module, shell
-
-Record = Callable[[str, object], None]
 
 _SECONDS = 1.5
 _MEBIBYTE = 1 << 20

@@ -25,7 +25,8 @@ from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import stor
 from ansible_collections.cellblock.jails.tests.breakout.support import attacks, cells
 from ansible_collections.cellblock.jails.tests.breakout.support.attacks import Attack
 from ansible_collections.cellblock.jails.tests.breakout.support.cells import Cell
-from ansible_collections.cellblock.jails.tests.breakout.support.outside import Chroot, Record
+from ansible_collections.cellblock.jails.tests.breakout.support.outside import Chroot
+from ansible_collections.cellblock.jails.tests.breakout.support.table import Record
 from ansible_collections.cellblock.jails.tests.integration.support.boxes import fresh_name
 from ansible_collections.cellblock.jails.tests.integration.support.calls import inside, jail, pid_of, shell
 

@@ -9,14 +9,12 @@ More of the same is in ``tests/integration/hostile_trees/``.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import io
 import os
-import signal
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +22,11 @@ import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import build, ids, live
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import mounts, process
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import mounts
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import storage
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs.builder import Job
 from ansible_collections.cellblock.jails.tests.breakout.support.outside import Chroot
+from ansible_collections.cellblock.jails.tests.breakout.support.table import Record
 from ansible_collections.cellblock.jails.tests.integration.support import evidence
 from ansible_collections.cellblock.jails.tests.integration.support.calls import (
     attempt,
@@ -37,12 +36,8 @@ from ansible_collections.cellblock.jails.tests.integration.support.calls import 
     pid_of,
     shell,
 )
+from ansible_collections.cellblock.jails.tests.integration.support.swaps import swapping
 from ansible_collections.cellblock.jails.tests.integration.support.terminals import on_terminal
-
-Record = Callable[[str, object], None]
-
-_RENAME_EXCHANGE = 2
-_AT_FDCWD = -100
 
 
 @pytest.fixture
@@ -120,25 +115,6 @@ def test_procfs_of_the_tree_is_a_fake(tree: tuple[str, Path], host: Path) -> Non
     assert inside(name, "cat", "/proc/sys/user/max_user_namespaces") == "0\n"
 
 
-@contextlib.contextmanager
-def _swapping(one: Path, other: Path) -> Iterator[None]:
-    """Have two names swapped all the time, in one step each, for a ``with`` block."""
-    exchange = ctypes.CDLL(None).renameat2
-    words = (_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
-
-    def swap() -> None:
-        process.die_with_parent()
-        while exchange(*words) == 0:
-            pass
-
-    child = process.fork(swap)
-    try:
-        yield
-    finally:
-        os.kill(child, signal.SIGKILL)
-        process.wait(child)
-
-
 @pytest.mark.row(5)
 @pytest.mark.parametrize("place", ["proc", "dev", "etc"])
 def test_a_link_is_swapped_in(tree: tuple[str, Path], host: Path, place: str) -> None:
@@ -150,7 +126,7 @@ def test_a_link_is_swapped_in(tree: tuple[str, Path], host: Path, place: str) ->
     link.symlink_to(host)
     (top / place).mkdir(exist_ok=True)
     started = 0
-    with _swapping(top / place, link):
+    with swapping(top / place, link):
         for _time in range(4):
             result = attempt("jail_state", name=[name], state="restarted")
             if not result.get("failed"):

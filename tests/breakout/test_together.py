@@ -25,11 +25,10 @@ from ansible_collections.cellblock.jails.plugins.module_utils.jail import stop a
 from ansible_collections.cellblock.jails.tests.breakout.support.cells import taking
 from ansible_collections.cellblock.jails.tests.breakout.support.meter import PORT, Latency, Meter
 from ansible_collections.cellblock.jails.tests.breakout.support.programs import Programs
+from ansible_collections.cellblock.jails.tests.breakout.support.table import Record
 from ansible_collections.cellblock.jails.tests.integration.support import sandbox
 from ansible_collections.cellblock.jails.tests.integration.support.boxes import fresh_name
 from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt, module
-
-Record = Callable[[str, object], None]
 
 _SECONDS = 60
 _MEBIBYTE = 1 << 20

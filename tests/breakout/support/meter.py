@@ -12,10 +12,11 @@ import select
 import socket
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process
+from ansible_collections.cellblock.jails.tests.breakout.support.table import Record
 from ansible_collections.cellblock.jails.tests.integration.support.calls import pid_of
 from ansible_collections.cellblock.jails.tests.integration.support.networks import network_namespace
 
@@ -71,6 +72,14 @@ class Meter:
                 text = file.read()
             process.wait(child)
         into.append(_summary(json.loads(text)))
+
+    @contextlib.contextmanager
+    def noting(self, record: Record, say: Callable[[Latency], str]) -> Iterator[list[Latency]]:
+        """Do so, give the list, and note for the table what is to be said of it."""
+        found: list[Latency] = []
+        with self.measuring(found):
+            yield found
+        record("measured", say(found[0]))
 
     def measure(self, seconds: float) -> Latency:
         """For so long."""

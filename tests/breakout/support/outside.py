@@ -9,12 +9,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 from .attacks import Attack
-
-Record = Callable[[str, object], None]
+from .table import Record
 
 SECONDS = 60
 

@@ -9,12 +9,15 @@ reason. By ``record_property`` a test adds ``control``, why there can be no cont
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pytest
 
 from .catalogue import GROUPS
+
+Record = Callable[[str, object], None]
+"""The fixture ``record_property``, by which a test notes something for the table."""
 
 NOT_STOPPED, FAILED, STOPPED, NOT_RUN, NO_TEST = "NOT STOPPED", "FAILED", "stopped", "not run", "no test"
 

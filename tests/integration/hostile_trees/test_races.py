@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import signal
 import socket
 import stat
 import subprocess
@@ -19,33 +17,21 @@ from typing import Callable
 
 import pytest
 
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import mounts, paths, process
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel.syscalls import libc
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import mounts, paths
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import storage
 from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt, inside, module
-
-_RENAME_EXCHANGE = 2  # linux/fs.h
+from ansible_collections.cellblock.jails.tests.integration.support.swaps import swapping
 
 
 @contextlib.contextmanager
-def swapping(folder: Path, name: str, target: Path) -> Iterator[None]:
-    """A directory and a link to ``target`` take each other's place under a name, as fast as can be, for a ``with``
-    block (renameat2(2)); then the directory is there again."""
+def swapped(folder: Path, name: str, target: Path) -> Iterator[None]:
+    """A directory and a link to ``target`` take each other's place under a name for a ``with`` block; then the
+    directory is there again."""
     (folder / "link").symlink_to(target)
-    names = [os.fsencode(folder / each) for each in (name, "link")]
-
-    def swap() -> None:
-        process.die_with_parent()
-        while True:
-            # EBUSY, while somebody has something mounted there, is over soon
-            libc.renameat2(-100, names[0], -100, names[1], ctypes.c_uint(_RENAME_EXCHANGE))
-
-    pid = process.fork(swap)
     try:
-        yield
+        with swapping(folder / name, folder / "link"):
+            yield
     finally:
-        os.kill(pid, signal.SIGKILL)
-        process.wait(pid)
         if (folder / name).is_symlink():
             (folder / name).unlink()
             os.rename(folder / "link", folder / name)
@@ -88,10 +74,10 @@ def test_a_directory_swapped_for_a_link_while_the_host_writes(
             (top / "etc/control").touch()
         return (decoy / "control").exists()
 
-    with swapping(top, "etc", decoy):
+    with swapped(top, "etc", decoy):
         assert within(20, led_out), "the control was never led out"
     module("jail_state", name=[name], state="started")
-    with swapping(top, "etc", canary):
+    with swapped(top, "etc", canary):
         results = [attempt("jail_net", name=name, dns=[f"192.0.2.{number}"]) for number in range(1, 30)]
     assert not all(result.get("failed") for result in results)
     module("jail_net", name=name, dns=["192.0.2.99"])
@@ -116,10 +102,10 @@ def test_a_mount_point_swapped_for_a_link_during_a_start(
             subprocess.run(["umount", target], check=True)
         return landed
 
-    with swapping(top, "proc", decoy):
+    with swapped(top, "proc", decoy):
         assert within(20, led_out), "the control was never led out"
     for _time in range(12):
-        with swapping(top, "proc", canary):
+        with swapped(top, "proc", canary):
             result = attempt("jail_state", name=[name], state="started")
         if result.get("failed"):
             assert "/proc" in result["msg"]

@@ -106,7 +106,7 @@ def test_a_system_of_small_packages(world: World, tool: str) -> None:
     }
     assert set(re.findall("^Status: (.*)$", status, re.MULTILINE)) == {"install ok installed"}
     assert said_inside(tree, "dpkg", "--audit") == ""
-    was_out_of_reach(tree)
+    workshops.was_out_of_reach(tree)
 
 
 def said_inside(tree: Path, *command: str) -> str:
@@ -114,18 +114,6 @@ def said_inside(tree: Path, *command: str) -> str:
     with paths.opened(os.memfd_create("said")) as said:
         assert build.confine(str(tree), Job(command, said, said)) == 0
         return os.pread(said, 1 << 16, 0).decode()
-
-
-def was_out_of_reach(tree: Path) -> None:
-    """The script ran as root of nothing but the tree."""
-    post = (tree / "var/lib/tool/post").read_text()
-    assert post.startswith("0\n"), "it was not root where it ran"
-    first_inside, first_outside, count = post.splitlines()[1].split()
-    assert (first_inside, count) == ("0", "65536")
-    assert int(first_outside) >= 65536, "it was root of the host"
-    assert "made a device" not in post
-    assert "wrote to the host" not in post
-    assert not (tree / "var/lib/tool/null").exists()
 
 
 def test_control_the_script_makes_a_device_where_nobody_confines_it(host: Path, world: World) -> None:

@@ -42,3 +42,15 @@ def opened(kind: str, programs: Sequence[str]) -> Iterator[tuple[Path, Path]]:
 def is_as_it_was(canary: Path) -> None:
     """Nobody has reached it."""
     assert canary.read_text() == _CONTENT
+
+
+def was_out_of_reach(tree: Path) -> None:
+    """The script of the package ``tool`` ran as root of nothing but the tree."""
+    post = (tree / "var/lib/tool/post").read_text()
+    assert post.startswith("0\n"), "it was not root where it ran"
+    first_inside, first_outside, count = post.splitlines()[1].split()
+    assert (first_inside, count) == ("0", "65536")
+    assert int(first_outside) >= 65536, "it was root of the host"
+    assert "made a device" not in post
+    assert "wrote to the host" not in post
+    assert not (tree / "var/lib/tool/null").exists()
