@@ -11,20 +11,21 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
-from ansible_collections.cellblock.jails.plugins.module_utils.jail import assemble, devices
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import assemble, converge, devices, state
 from ansible_collections.cellblock.jails.plugins.module_utils.jail.isolation import covers, options, settled
+from ansible_collections.cellblock.jails.plugins.module_utils.jail.isolation.record import Isolation
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import mounts, namespaces, paths, process
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import storage, treecopy
 from ansible_collections.cellblock.jails.tests.breakout.support import cells
 from ansible_collections.cellblock.jails.tests.breakout.support.programs import Programs
-from ansible_collections.cellblock.jails.tests.integration.support.calls import module, shell
+from ansible_collections.cellblock.jails.tests.integration.support.calls import module, pid_of, shell
 
 _ROUNDS = 25
 _SWAP = 'cd "$1"; mv proc moved; mkdir proc'
@@ -64,6 +65,38 @@ def test_the_mount_points_of_a_jail_that_is_started_are_renamed(tmp_path: Path) 
 
     for by_name in (False, True):
         assert process.wait(process.fork(functools.partial(cover, by_name))) == 0
+
+
+@pytest.mark.row(61)
+def test_a_start_covers_what_it_has_mounted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same in a start as it is, while something else bears the names of /proc and /sys: by the kernel's word all is
+    covered."""
+    furnish, put_on, kernels_own = assemble.furnish, covers.put_on, ("proc", "sys")
+
+    def furnish_and_hide(root: int, tree: assemble.Tree) -> Mapping[str, int]:
+        found = furnish(root, tree)
+        for place in kernels_own:
+            with paths.opened(mounts.create("tmpfs", {})) as other:
+                mounts.attach(other, root, place)
+        return found
+
+    def cover_and_show(places: Mapping[str, int], null: int, isolation: Isolation) -> None:
+        put_on(places, null, isolation)
+        for place in kernels_own:
+            mounts.detach(places["/"], place)
+
+    monkeypatch.setattr(assemble, "furnish", furnish_and_hide)
+    monkeypatch.setattr(covers, "put_on", cover_and_show)
+    module("jail_rootfs", name=name, method="skeleton", binaries=["busybox"])
+    wish = {"name": name, "command": ["sleep", "100"], "state": "started"}
+    assert converge.converge(state.FACET, [wish], False)[name].error is None
+    pid = pid_of(name)
+    try:
+        told = module("jail_info", name=[name], gather=["isolation"])["jails"][name]["isolation"]
+        assert told["drift"] == []
+    finally:
+        module("jail_state", name=[name], state="stopped")
+        process.wait(pid)
 
 
 def _do_elsewhere(script: str, place: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import converge, live, network, store
-from ansible_collections.cellblock.jails.plugins.module_utils.jail.facet import Values, read_live
+from ansible_collections.cellblock.jails.plugins.module_utils.jail.facet import Facet, Values, read_live
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import namespaces, process
 from ansible_collections.cellblock.jails.plugins.module_utils.net.addresses import parse_interfaces
 from ansible_collections.cellblock.jails.tests.integration.support import sandbox
@@ -31,6 +31,7 @@ from ansible_collections.cellblock.jails.tests.integration.support.calls import 
 )
 
 _ETH0: dict[str, Any] = {"name": "eth0", "bridge": "br-guard", "addresses": ["10.85.0.2/24", "fd85::2/64"]}
+_UNORDERED = network.FACET._replace(one_at_a_time=False)
 
 
 def _tables() -> str:
@@ -146,9 +147,9 @@ def test_a_pid_that_was_used_again_is_not_met(box: str) -> None:
         os.close(tell)
 
 
-@pytest.mark.parametrize(("one_at_a_time", "given"), [(True, 1), (False, 2)], ids=["as it is", "control"])
+@pytest.mark.parametrize(("facet", "given"), [(network.FACET, 1), (_UNORDERED, 2)], ids=["as it is", "control"])
 def test_one_address_is_given_once_by_plays_at_once(
-    names: Callable[[int], list[str]], one_at_a_time: bool, given: int
+    names: Callable[[int], list[str]], facet: Facet, given: int
 ) -> None:
     """Also where both look for conflicts before either has recorded what it gives."""
 
@@ -157,12 +158,12 @@ def test_one_address_is_given_once_by_plays_at_once(
         time.sleep(0.5)
         return found
 
-    facet = network.FACET._replace(conflicts=slowly, one_at_a_time=one_at_a_time)
+    slow = facet._replace(conflicts=slowly)
     both = names(2)
 
     def call(name: str) -> Callable[[], None]:
         def child() -> None:
-            outcome = converge.converge(facet, [{"name": name, "interfaces": [_ETH0]}], False)[name]
+            outcome = converge.converge(slow, [{"name": name, "interfaces": [_ETH0]}], False)[name]
             assert outcome.error is None or "both have the address 10.85.0.2" in outcome.error
 
         return child
