@@ -281,11 +281,12 @@ def alpine() -> Iterator[Alpine]:
     archive = os.environ.get("JAILS_TEST_ALPINE_ARCHIVE")
     if not archive:
         pytest.skip("JAILS_TEST_ALPINE_ARCHIVE names no archive of an Alpine root file system")
-    with workshops.opened("apks", ["gcc"]) as (folder, canary):
-        root = apks.unpack(archive, folder / "root")
-        world = World(apks.signer(folder, "good"), apks.signer(folder, "other"), folder / "mirror")
-        apks.publish(apks.packages_of(root, folder / "build", canary), world.mirror / "v3.20/main", world.good)
-        yield Alpine(root, world, canary, folder / "build/static")
+    with workshops.opened("apks", ["gcc"]) as shop:
+        root = apks.unpack(archive, shop.folder / "root")
+        world = World(apks.signer(shop.folder, "good"), apks.signer(shop.folder, "other"), shop.folder / "mirror")
+        packages = apks.packages_of(root, shop.folder / "build", shop.canary)
+        apks.publish(packages, world.mirror / "v3.20/main", world.good)
+        yield Alpine(root, world, shop.canary, shop.folder / "build/static")
 
 
 def said_inside(tree: Path, *command: str) -> str:

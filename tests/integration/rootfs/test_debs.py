@@ -53,13 +53,13 @@ def reached(tree: str, job: Job) -> int:
 def world() -> Iterator[World]:
     """Made once; whoever changes the archive takes a copy."""
     with (
-        workshops.opened("debs", debs.PROGRAMS) as (folder, canary),
-        openpgp.key(folder, "good") as good,
-        openpgp.key(folder, "other") as other,
+        workshops.opened("debs", debs.PROGRAMS) as shop,
+        openpgp.key(shop.folder, "good") as good,
+        openpgp.key(shop.folder, "other") as other,
     ):
-        packages = debs.build(debs.packages(canary), folder / "packages")
-        debs.publish(packages, folder / "archive", good)
-        yield World(good, other, packages, folder / "archive", canary)
+        packages = debs.build(debs.packages(shop.canary), shop.folder / "packages")
+        debs.publish(packages, shop.folder / "archive", good)
+        yield World(good, other, packages, shop.folder / "archive", shop.canary)
 
 
 @pytest.fixture(params=recipes.TOOLS)

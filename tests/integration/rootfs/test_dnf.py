@@ -41,11 +41,11 @@ class World(NamedTuple):
 def world() -> Iterator[World]:
     """Built once; nobody changes it."""
     with (
-        workshops.opened("rpms", rpms.PROGRAMS) as (folder, canary),
-        openpgp.key(folder, "good") as good,
-        openpgp.key(folder, "other") as other,
+        workshops.opened("rpms", rpms.PROGRAMS) as shop,
+        openpgp.key(shop.folder, "good") as good,
+        openpgp.key(shop.folder, "other") as other,
     ):
-        yield World(good, other, rpms.build(folder, canary), canary)
+        yield World(good, other, rpms.build(shop.folder, shop.canary), shop.canary)
 
 
 def repository(folder: Path, world: World, by: openpgp.Key, index_by: openpgp.Key | None = None) -> Path:

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -18,10 +19,17 @@ from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import host
 _CONTENT = "as it was"
 
 
+class Workshop(NamedTuple):
+    """A directory of the host, and a file in it that nobody but the host is to write to."""
+
+    folder: Path
+    canary: Path
+
+
 @contextlib.contextmanager
-def opened(kind: str, programs: Sequence[str]) -> Iterator[tuple[Path, Path]]:
-    """A directory of the host and a file in it, the canary, for a ``with`` block; what a build has done to the canary
-    is an error at its end. Skips the test where one of these programs of the host is missing.
+def opened(kind: str, programs: Sequence[str]) -> Iterator[Workshop]:
+    """A workshop for a ``with`` block; what a build has done to the canary is an error at its end. Skips the test where
+    one of these programs of the host is missing.
 
     Not below /tmp: it has to be a file system on disk.
     """
@@ -33,7 +41,7 @@ def opened(kind: str, programs: Sequence[str]) -> Iterator[tuple[Path, Path]]:
     try:
         canary = folder / "canary"
         canary.write_text(_CONTENT)
-        yield folder, canary
+        yield Workshop(folder, canary)
         is_as_it_was(canary)
     finally:
         shutil.rmtree(folder)
