@@ -234,8 +234,9 @@ def test_services_on_the_hosts_loopback(wired: Wired, service: Callable[[str], s
 @pytest.mark.parametrize("address", ["169.254.169.254", "fd00:ec2::254"])
 def test_link_local_metadata(wired: Wired, service: Callable[[str], str], address: str) -> None:
     """The address at which clouds tell their machines' secrets answers the host and no jail."""
-    length = 128 if ":" in address else 32
-    subprocess.run(["ip", "addr", "add", f"{address}/{length}", "dev", "lo"], check=True)
+    # Without "nodad" an IPv6 address is usable a moment later only.
+    length, *at_once = (128, "nodad") if ":" in address else (32,)
+    subprocess.run(["ip", "addr", "add", f"{address}/{length}", "dev", "lo", *at_once], check=True)
     try:
         port = service(address)
         done = subprocess.run([wired.cell.programs.attack, "reach", address, port], check=True, capture_output=True)

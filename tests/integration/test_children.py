@@ -165,9 +165,7 @@ def test_other_namespaces_are_bounded_too(parent: Parent) -> None:
     done = parent.child(script, "-p", "-f")
     assert done.stdout.count(b"No space left") >= most - 2
     parent.start(1)
-    assert b"No space left" in jail("exec", parent.name, "--", "unshare", "-Ur", "unshare", "-u", "true").stderr or (
-        parent.child("unshare -u true && unshare -m true && unshare -n true && unshare -p true").returncode == 0
-    )
+    assert parent.child("unshare -u true && unshare -m true && unshare -n true && unshare -p true").returncode == 0
     for kind in "umnip":
         assert b"not permitted" in jail("exec", parent.name, "--", "unshare", f"-{kind}", "true").stderr
 
