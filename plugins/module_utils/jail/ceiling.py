@@ -15,7 +15,7 @@ from typing import Any, Callable
 
 from .. import files, layout, sizes
 from ..errors import JailError
-from ..kernel.cgroup import Group
+from ..kernel.cgroup.group import Group
 from . import counts, live
 
 _RESERVED_BYTES = 256 << 20

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from ..errors import JailError
 from ..kernel import mounts, paths
-from ..kernel.cgroup import Group
+from ..kernel.cgroup.group import Group
 from ..kernel.devicefilter import Rule
 from ..kernel.mounts import NOEXEC, NOSUID
 from . import policy

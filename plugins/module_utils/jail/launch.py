@@ -21,7 +21,7 @@ from typing import Any, Callable, NamedTuple, NoReturn
 from .. import layout
 from ..errors import JailError
 from ..kernel import idmap, mounts, namespaces, paths, pidfd, process, ucounts
-from ..kernel.cgroup import Group
+from ..kernel.cgroup.group import Group
 from ..kernel.mounts import NODEV, RDONLY
 from ..rootfs.layers import Layers, Subject
 from . import assemble, channel, confinement, devices, ids, inits, inner, nesting, policy

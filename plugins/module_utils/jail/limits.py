@@ -12,7 +12,9 @@ from typing import Any, Callable
 
 from .. import layout, sizes
 from ..errors import JailError
-from ..kernel import cgroup, disks
+from ..kernel import disks
+from ..kernel.cgroup.figures import PERIOD
+from ..kernel.cgroup.group import Group
 from ..sizes import UNLIMITED
 from . import ceiling, counts
 from .facet import Facet, all_well, always, no_conflicts, parse_each
@@ -27,12 +29,12 @@ DEFAULT_PIDS = 4096
 
 
 def parse_cpus(value: Any) -> int | None:
-    """A quota in microseconds of CPU time in each :data:`cgroup.PERIOD`; ``None`` for ``unlimited``."""
+    """A quota in microseconds of CPU time in each :data:`PERIOD`; ``None`` for ``unlimited``."""
     text = str(value).strip().lower()
     if text == UNLIMITED:
         return None
     try:
-        quota = round(float(text) * cgroup.PERIOD)
+        quota = round(float(text) * PERIOD)
     except (ValueError, OverflowError):
         raise ValueError(f"{value!r} is not a number of CPUs; write it like 0.5, 2, or {UNLIMITED}") from None
     if quota < 1000 or quota > 1 << 40:
@@ -42,11 +44,11 @@ def parse_cpus(value: Any) -> int | None:
 
 def show_cpus(value: int | None) -> str:
     """CPUs, such as ``0.5``."""
-    return UNLIMITED if value is None else f"{Decimal(value) / cgroup.PERIOD:f}"
+    return UNLIMITED if value is None else f"{Decimal(value) / PERIOD:f}"
 
 
 FIGURES = {"memory_max": "memory_max", "cpus": "cpu_quota", "pids_max": "pids_max"}
-"""The cgroup's own name (:mod:`cgroup`) of each option."""
+"""The cgroup's own name (:mod:`kernel.cgroup.figures`) of each option."""
 
 RATES = {"io_max": "io_bytes", "io_operations_max": "io_operations"}
 """The same of those that hold for each disk of the jails' storage."""
@@ -79,7 +81,7 @@ def _rate(name: str, parse: Callable[[Any], Any], show: Callable[[Any], Any]) ->
     )
 
 
-def _slowest(group: cgroup.Group, rate: str) -> int | None:
+def _slowest(group: Group, rate: str) -> int | None:
     """What holds on every disk of the jails' storage: the largest limit, or none where one has none."""
     if not group.has_rates():
         return None
@@ -87,7 +89,7 @@ def _slowest(group: cgroup.Group, rate: str) -> int | None:
     return None if None in found or not found else max(limit for limit in found if limit is not None)
 
 
-def _set_rate(group: cgroup.Group, name: str, value: int | None) -> None:
+def _set_rate(group: Group, name: str, value: int | None) -> None:
     found = disks.below(_storage())
     if not found and value is not None:
         what = f"{layout.STORAGE} is on no disk that the kernel could limit"
@@ -122,12 +124,12 @@ FACET = Facet(
 )
 
 
-def memory_of(group: cgroup.Group) -> int | None:
+def memory_of(group: Group) -> int | None:
     """The bytes that a group may have; ``None`` also where nobody counts them."""
     return group.get("memory_max") if group.counts("memory_max") else None
 
 
-def apply_to_new(group: cgroup.Group, recorded: dict[str, Any]) -> None:
+def apply_to_new(group: Group, recorded: dict[str, Any]) -> None:
     """Set the recorded or default limits on a fresh cgroup, before anything runs in it.
 
     :raises JailError: for one that this host has no means for.
@@ -138,7 +140,7 @@ def apply_to_new(group: cgroup.Group, recorded: dict[str, Any]) -> None:
             _apply(group, option.name, value)
 
 
-def _apply(group: cgroup.Group, name: str, value: int) -> None:
+def _apply(group: Group, name: str, value: int) -> None:
     try:
         if name in RATES:
             _set_rate(group, name, value)

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 from .. import files, layout
 from ..errors import JailError
-from ..kernel import cgroup, paths, pidfd
-from ..kernel.cgroup import Group
+from ..kernel import paths, pidfd
+from ..kernel.cgroup import tree
+from ..kernel.cgroup.group import Group
 from .isolation import record as record_of_isolation
 from .isolation.record import Isolation
 
@@ -72,9 +73,9 @@ class Running(NamedTuple):
 
 
 @functools.lru_cache(maxsize=1)
-def hierarchies() -> cgroup.Tree:
+def hierarchies() -> tree.Tree:
     """The host's cgroup hierarchies, found once for each process of ours."""
-    return cgroup.detect()
+    return tree.detect()
 
 
 def group_of(name: str) -> Group:

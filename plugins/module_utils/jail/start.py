@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import JailError
 from ..kernel import image, pidfd
-from ..kernel.cgroup import Group
+from ..kernel.cgroup.group import Group
 from ..rootfs import notes, storage
 from . import (
     adopt,

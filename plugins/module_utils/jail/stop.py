@@ -12,7 +12,7 @@ import time
 
 from ..errors import JailError
 from ..kernel import paths, pidfd, signals
-from ..kernel.cgroup import Group
+from ..kernel.cgroup.group import Group
 from . import console, inits, live, policy, store
 from .isolation import labels
 from .live import Running

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import ceiling, counts, limits
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import cgroup
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel.cgroup.figures import PERIOD
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel.cgroup.tree import Tree
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_what_is_no_number_of_cpus(text: str) -> None:
         limits.parse_cpus(text)
 
 
-@given(st.one_of(st.none(), st.integers(1000, 512 * cgroup.PERIOD)))
+@given(st.one_of(st.none(), st.integers(1000, 512 * PERIOD)))
 def test_shown_cpus_are_the_cpus(quota: int | None) -> None:
     """What is shown can be written back and is the same, to the microsecond."""
     assert limits.parse_cpus(limits.show_cpus(quota)) == quota
@@ -101,6 +102,6 @@ def test_a_ceiling_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 def test_a_default_that_this_host_cannot_hold_names_the_way_without(tmp_path: Path) -> None:
     """A start on a kernel without the memory controller: which option, what to enable, and how to do without."""
-    group = cgroup.Tree(1, {"pids": str(tmp_path)}).group("jails", "x")
+    group = Tree(1, {"pids": str(tmp_path)}).group("jails", "x")
     with pytest.raises(JailError, match=r"^memory_max: .*'memory'.*cgroup_enable=.*memory_max: unlimited$"):
         limits.apply_to_new(group, {})

@@ -12,15 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import cgroup
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel.cgroup import figures, hierarchies
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel.cgroup.group import Group
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel.cgroup.tree import Tree
 
 
-def _group(root: Path, version: int) -> cgroup.Group:
+def _group(root: Path, version: int) -> Group:
     """A group whose files are plain ones, with what a kernel of that version writes into them."""
-    roots = {controller: str(root if version == 2 else root / controller) for controller in cgroup.CONTROLLERS}
+    roots = {controller: str(root if version == 2 else root / controller) for controller in hierarchies.CONTROLLERS}
     for directory in {*roots.values()}:
         os.makedirs(os.path.join(directory, "jails", "x"))
-    return cgroup.Tree(version, roots).group("jails", "x")
+    return Tree(version, roots).group("jails", "x")
 
 
 @pytest.mark.parametrize(
@@ -84,8 +86,8 @@ def test_what_is_written_is_what_the_kernel_takes(
     assert path.read_text(encoding="ascii") == text
 
 
-@given(st.one_of(st.none(), st.integers(1000, 1 << 40)), st.sampled_from([cgroup._V2, cgroup._V1]))
-def test_a_quota_comes_back(value: int | None, files: dict[str, cgroup._File]) -> None:
+@given(st.one_of(st.none(), st.integers(1000, 1 << 40)), st.sampled_from([figures.V2, figures.V1]))
+def test_a_quota_comes_back(value: int | None, files: dict[str, figures.File]) -> None:
     """What is written is read back as the same."""
     file = files["cpu_quota"]
     assert file.parse(file.format(value)) == value
@@ -130,7 +132,7 @@ def test_a_rate_on_version_1(tmp_path: Path) -> None:
 
 def test_a_missing_controller_is_named(tmp_path: Path) -> None:
     """A kernel without a controller: its name, those that there are, and the remedy."""
-    group = cgroup.Tree(2, {"pids": str(tmp_path)}).group("jails", "x")
+    group = Tree(2, {"pids": str(tmp_path)}).group("jails", "x")
     with pytest.raises(OSError, match=r"no cgroup controller 'memory' .it has: pids.") as caught:
         group.get("memory_max")
     assert "cgroup_enable=" in str(caught.value)
@@ -142,18 +144,18 @@ def test_version_2_keeps_limits_above_the_processes(tmp_path: Path) -> None:
     os.makedirs(tmp_path / "jails")
     for folder, on in ((tmp_path, "cpu"), (tmp_path / "jails", "")):
         (folder / "cgroup.subtree_control").write_text(on, encoding="ascii")
-    cgroup.Tree(2, roots).group("jails", "x").create()
+    Tree(2, roots).group("jails", "x").create()
     assert (tmp_path / "jails" / "x" / "guest").is_dir()
     # Plain files keep what was written last; where "cpu" was on, memory and pids were written over it in turn.
     assert (tmp_path / "cgroup.subtree_control").read_text(encoding="ascii").startswith("+pids")
     (tmp_path / "jails" / "x" / "guest" / "cgroup.procs").touch()
-    cgroup.Tree(2, roots).group("jails", "x").join(4711)
+    Tree(2, roots).group("jails", "x").join(4711)
     assert (tmp_path / "jails" / "x" / "guest" / "cgroup.procs").read_text(encoding="ascii") == "4711"
 
 
 def test_groups_are_found_and_gone(tmp_path: Path) -> None:
     """Names below the parent, in whatever hierarchy; removing takes also what a guest made below."""
-    tree = cgroup.Tree(1, {"memory": str(tmp_path / "memory"), "pids": str(tmp_path / "pids")})
+    tree = Tree(1, {"memory": str(tmp_path / "memory"), "pids": str(tmp_path / "pids")})
     one = tree.group("jails", "one")
     one.create()
     os.makedirs(tmp_path / "pids" / "jails" / "two")
@@ -168,7 +170,7 @@ def test_groups_are_found_and_gone(tmp_path: Path) -> None:
 
 def test_what_a_guest_is_given_is_found_and_gone_likewise(tmp_path: Path) -> None:
     """Also where the unified hierarchy counts nothing; and without one nothing can be given."""
-    tree = cgroup.Tree(1, {"pids": str(tmp_path / "pids")}, str(tmp_path / "unified"))
+    tree = Tree(1, {"pids": str(tmp_path / "pids")}, str(tmp_path / "unified"))
     one = tree.group("jails", "one")
     one.create()
     assert not one.is_handed_over()
@@ -180,12 +182,12 @@ def test_what_a_guest_is_given_is_found_and_gone_likewise(tmp_path: Path) -> Non
     one.remove_parent()
     assert os.listdir(tmp_path / "unified") == os.listdir(tmp_path / "pids") == []
     with pytest.raises(OSError, match="no unified cgroup hierarchy"):
-        cgroup.Tree(1, tree.roots).group("jails", "one").hand_over(4711, 0, 1)
+        Tree(1, tree.roots).group("jails", "one").hand_over(4711, 0, 1)
 
 
 def test_a_refusal_says_what_was_written(tmp_path: Path) -> None:
     """The kernel's answer comes with the value and the file."""
-    group = cgroup.Tree(1, {"memory": str(tmp_path)}).group("jails", "x")
+    group = Tree(1, {"memory": str(tmp_path)}).group("jails", "x")
     with pytest.raises(FileNotFoundError) as caught:
         group.set("memory_max", 5)
     assert "memory.limit_in_bytes" in str(caught.value.filename)
