@@ -26,7 +26,7 @@ from ansible_collections.cellblock.jails.tests.integration.support.calls import 
 _SECONDS = 1.5
 _MEBIBYTE = 1 << 20
 _DEFAULTS: dict[str, Any] = {
-    option.name: option.show(option.default) for option in limits.OPTIONS if option.name not in limits.RATES
+    limit.name: limit.show(limit.default) for limit in limits.LIMITS if limit.name in ("memory_max", "cpus", "pids_max")
 }
 _TICKS = "while :; do echo tick; sleep 0.1; done"
 

@@ -9,7 +9,6 @@ what its administrator says in :data:`layout.CEILING`, and hold before a jail st
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any, Callable
 
@@ -22,7 +21,7 @@ _RESERVED_BYTES = 256 << 20
 _RESERVED_TASKS = 1024
 _TASKS = ("/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max")
 
-_PARSERS: Mapping[str, Callable[[Any], int | None]] = {"memory_max": sizes.parse, "pids_max": counts.parse}
+_PARSERS: Mapping[str, Callable[[Any], int | None]] = {"memory_max": sizes.parse_memory, "pids_max": counts.parse}
 _SHOWN: Mapping[str, Callable[[int | None], str]] = {"memory_max": sizes.show, "pids_max": counts.show}
 
 
@@ -40,7 +39,7 @@ def tasks_of(total: int) -> int:
 
 def default_memory() -> int:
     """``memory_max`` of all jails where nobody said anything."""
-    return memory_of(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return memory_of(sizes.memory())
 
 
 def hold() -> None:

@@ -135,7 +135,7 @@ def _do(facet: Facet, request: Request, actions: Sequence[Action]) -> dict[str, 
     for how in hows:
         chosen = [action for action in actions if action.how == how]
         if how == LIVE:
-            facets.apply_live(facet, live.expect(request.name), chosen)
+            details.update(facets.apply_live(facet, live.expect(request.name), chosen))
         elif how == STORAGE:
             facets.apply_stored(facet, request.name, chosen)
         elif how in facet.perform:

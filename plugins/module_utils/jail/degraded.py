@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import live, network, store
+from . import limits, live, network, store
 from .isolation import labels, options, profiles
 
 _SHARED_USERS = (
@@ -46,4 +46,8 @@ def of(name: str, wanted: Mapping[str, Any]) -> list[str]:
         _NO_NEIGHBOUR_LIMIT: running is not None and network.is_uncounted(running),
         _NO_DEVICE_FILTER: running is not None and not running.isolation.devices_filtered,
     }
-    return [*(sentence for sentence, so in given_up.items() if so), *network.given_up(name, wanted)]
+    return [
+        *(sentence for sentence, so in given_up.items() if so),
+        *network.given_up(name, wanted),
+        *limits.given_up(name, wanted),
+    ]

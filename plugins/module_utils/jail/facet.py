@@ -120,13 +120,15 @@ def _chosen(facet: Facet, names: Sequence[str] | None) -> list[Option]:
     return [option for option in facet.options if names is None or option.name in names]
 
 
-def apply_live(facet: Facet, running: Running, actions: Sequence[Action]) -> None:
-    """Make the actions hold in the running jail."""
+def apply_live(facet: Facet, running: Running, actions: Sequence[Action]) -> dict[str, Any]:
+    """Make the actions hold in the running jail; gives what there is to tell of it besides."""
+    told: dict[str, Any] = {}
     for action in actions:
         write = facet.option(action.option).write
         if write is None:
             raise ValueError(f"{action.option} cannot be changed in a running jail")  # the planner's mistake
-        write(running, action.after)
+        told.update(write(running, action.after) or {})
+    return told
 
 
 def apply_stored(facet: Facet, name: str, actions: Sequence[Action]) -> None:

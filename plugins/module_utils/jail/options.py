@@ -7,6 +7,7 @@ row."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Callable, NamedTuple
 
 from .live import Running
@@ -26,7 +27,8 @@ class Option(NamedTuple):
         says what is wrong, in words to act on.
     :param show: from the canonical form to the user's words.
     :param read: the canonical value in the kernel of a running jail; ``None`` when only a start decides it.
-    :param write: makes a canonical value hold in a running jail; ``None`` when only a restart can.
+    :param write: makes a canonical value hold in a running jail, and gives what there is to tell of it besides, if
+        anything; ``None`` when only a restart can.
     :param read_stored: the canonical value that holds on disk for the jail of this name, whether it runs or not.
     :param write_stored: makes a canonical value hold there.
     :param waits: from the jail's name, a canonical value that does not hold, and whether the jail runs: whether
@@ -47,7 +49,7 @@ class Option(NamedTuple):
     parse: Callable[[Any], Any] = as_it_is
     show: Callable[[Any], Any] = as_it_is
     read: Callable[[Running], Any] | None = None
-    write: Callable[[Running, Any], None] | None = None
+    write: Callable[[Running, Any], Mapping[str, Any] | None] | None = None
     read_stored: Callable[[str], Any] | None = None
     write_stored: Callable[[str, Any], None] | None = None
     waits: Callable[[str, Any, bool], bool] | None = None

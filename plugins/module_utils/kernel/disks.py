@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import glob
 import os
+import re
+import stat
 
 from .mounts import mount_table
 
@@ -23,6 +25,20 @@ def below(path: str) -> list[str]:
     if os.major(device):
         return [_whole(f"{os.major(device)}:{os.minor(device)}")]
     return sorted({_whole(each) for each in _of_btrfs(path)})
+
+
+def named(device: str) -> list[str]:
+    """The whole disks that a block device, a path on a file system, or numbers such as ``8:0`` mean; none where there
+    is none."""
+    if re.fullmatch("[0-9]+:[0-9]+", device):
+        return [_whole(device)] if os.path.exists(os.path.join(_DEVICES, device)) else []
+    try:
+        found = os.stat(device)
+    except OSError:
+        return []
+    if stat.S_ISBLK(found.st_mode):
+        return [_whole(f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}")]
+    return below(device)
 
 
 def _whole(device: str) -> str:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import ceiling, counts, limits
+from ansible_collections.cellblock.jails.plugins.module_utils.jail.limiting import processors
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel.cgroup.figures import PERIOD
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel.cgroup.tree import Tree
 
@@ -32,20 +33,22 @@ from ansible_collections.cellblock.jails.plugins.module_utils.kernel.cgroup.tree
 )
 def test_cpus(text: object, quota: int | None) -> None:
     """CPUs become microseconds in each period."""
-    assert limits.parse_cpus(text) == quota
+    assert processors.parse(text) == quota
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "0.001", "half", "", "nan", "inf", "-inf", "1e400", "1e300", "50%"])
+@pytest.mark.parametrize(
+    "text", ["0", "-1", "0.001", "half", "", "nan", "inf", "-inf", "1e400", "1e300", "50%%", "0%", "%"]
+)
 def test_what_is_no_number_of_cpus(text: str) -> None:
     """Everything else, and what the kernel would not take, is refused."""
     with pytest.raises(ValueError, match=r"(is not a number of CPUs|out of range)"):
-        limits.parse_cpus(text)
+        processors.parse(text)
 
 
 @given(st.one_of(st.none(), st.integers(1000, 512 * PERIOD)))
 def test_shown_cpus_are_the_cpus(quota: int | None) -> None:
     """What is shown can be written back and is the same, to the microsecond."""
-    assert limits.parse_cpus(limits.show_cpus(quota)) == quota
+    assert processors.parse(processors.show(quota)) == quota
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "", "4194305", "1_000", "²", "1e3"])
@@ -103,5 +106,8 @@ def test_a_ceiling_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 def test_a_default_that_this_host_cannot_hold_names_the_way_without(tmp_path: Path) -> None:
     """A start on a kernel without the memory controller: which option, what to enable, and how to do without."""
     group = Tree(1, {"pids": str(tmp_path)}).group("jails", "x")
-    with pytest.raises(JailError, match=r"^memory_max: .*'memory'.*cgroup_enable=.*memory_max: unlimited$"):
+    with pytest.raises(
+        JailError,
+        match=r"^memory_max: .*'memory'.*cgroup_enable=.*memory_max: unlimited, or with accept_missing: .memory_max.$",
+    ):
         limits.apply_to_new(group, {})

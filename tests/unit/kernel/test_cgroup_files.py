@@ -82,6 +82,7 @@ def test_what_is_written_is_what_the_kernel_takes(
     folder, name = os.path.split(file)
     path = tmp_path / folder / "jails" / "x" / name
     path.touch()
+    (tmp_path / ("" if version == 2 else "memory") / "jails" / "x" / "memory.current").write_text("0", encoding="ascii")
     group.set(figure, value)
     assert path.read_text(encoding="ascii") == text
 
@@ -93,41 +94,113 @@ def test_a_quota_comes_back(value: int | None, files: dict[str, figures.File]) -
     assert file.parse(file.format(value)) == value
 
 
-@pytest.mark.parametrize(
-    ("texts", "limit"),
-    [
-        ({"io.max": ""}, None),
-        ({"io.max": "8:0 rbps=1048576 wbps=1048576 riops=max wiops=max\n"}, 1 << 20),
-        ({"io.max": "8:16 rbps=5 wbps=5\n8:0 rbps=1048576 wbps=max riops=max wiops=max\n"}, None),
-        ({"io.max": "8:0 rbps=1048576 wbps=2097152 riops=max wiops=max\n"}, 2 << 20),
-    ],
-)
-def test_a_rate_on_version_2(tmp_path: Path, texts: dict[str, str], limit: int | None) -> None:
-    """The looser one of both ways, of that disk."""
+def test_limits_of_disks_on_version_2(tmp_path: Path) -> None:
+    """Rates on one line for each disk, latencies in a file of their own; what is unlimited is no limit."""
     group = _group(tmp_path, 2)
-    for name, text in texts.items():
-        (tmp_path / "jails" / "x" / name).write_text(text, encoding="ascii")
-    assert group.rate("io_bytes", "8:0") == limit
-    group.set_rate("io_bytes", "8:0", None)
-    assert (tmp_path / "jails" / "x" / "io.max").read_text(encoding="ascii").startswith("8:0 rbps=max wbps=max")
-    (tmp_path / "jails" / "x" / "io.max").write_text("", encoding="ascii")
-    group.set_rate("io_operations", "8:0", 100)
-    assert (tmp_path / "jails" / "x" / "io.max").read_text(encoding="ascii") == "8:0 riops=100 wiops=100"
+    place = tmp_path / "jails" / "x"
+    (place / "io.max").write_text(
+        "8:16 rbps=5 wbps=6 riops=7 wiops=8\n8:0 rbps=1048576 wbps=max riops=max wiops=max\n", encoding="ascii"
+    )
+    (place / "io.latency").write_text("8:0 target=10000\n9:0 target=5\n", encoding="ascii")
+    assert group.disks() == {
+        "8:16": {"rbps": 5, "wbps": 6, "riops": 7, "wiops": 8},
+        "8:0": {"rbps": 1 << 20, "latency": 10_000},
+        "9:0": {"latency": 5},
+    }
+    for file in ("io.max", "io.latency"):
+        (place / file).write_text("", encoding="ascii")
+    group.limit_disk("8:0", {"rbps": None, "wiops": 100})
+    assert (place / "io.max").read_text(encoding="ascii") == "8:0 rbps=max wiops=100"
+    assert not (place / "io.latency").read_text(encoding="ascii")
+    group.limit_disk("8:0", {"latency": None})
+    assert (place / "io.latency").read_text(encoding="ascii") == "8:0 target=max"
 
 
-def test_a_rate_on_version_1(tmp_path: Path) -> None:
-    """A file for each way; 0 takes a limit away."""
+def test_limits_of_disks_on_version_1(tmp_path: Path) -> None:
+    """A file for each kind; 0 takes a limit away; there is none of latency."""
     group = _group(tmp_path, 1)
-    files = [tmp_path / "blkio" / "jails" / "x" / f"blkio.throttle.{way}_bps_device" for way in ("read", "write")]
-    for file in files:
-        file.touch()
-    assert group.rate("io_bytes", "8:0") is None
-    group.set_rate("io_bytes", "8:0", 4096)
-    assert [file.read_text(encoding="ascii") for file in files] == ["8:0 4096"] * 2
-    assert group.rate("io_bytes", "8:0") == 4096
-    assert group.rate("io_bytes", "8:16") is None
-    group.set_rate("io_bytes", "8:0", None)
-    assert [file.read_text(encoding="ascii")[:5] for file in files] == ["8:0 0"] * 2
+    place = tmp_path / "blkio" / "jails" / "x"
+    files = {kind: place / f"blkio.throttle.{kind}_device" for kind in ("read_bps", "write_bps")}
+    for kind in ("read_bps", "write_bps", "read_iops", "write_iops"):
+        (place / f"blkio.throttle.{kind}_device").touch()
+    assert group.disks() == {}
+    group.limit_disk("8:0", {"rbps": 4096, "wbps": 4096, "latency": None})
+    assert [file.read_text(encoding="ascii") for file in files.values()] == ["8:0 4096"] * 2
+    assert group.disks() == {"8:0": {"rbps": 4096, "wbps": 4096}}
+    group.limit_disk("8:0", {"rbps": None})
+    assert files["read_bps"].read_text(encoding="ascii").startswith("8:0 0")
+    with pytest.raises(OSError, match=r"version 1.*systemd.unified_cgroup_hierarchy=1"):
+        group.limit_disk("8:0", {"latency": 5})
+
+
+@given(st.integers(1, 10_000), st.sampled_from([figures.V2, figures.V1]))
+def test_a_weight_comes_back(weight: int, files: dict[str, figures.File]) -> None:
+    """Shares of version 1 are finer than weights."""
+    file = files["cpu_weight"]
+    assert file.parse(file.format(weight)) == weight
+
+
+@pytest.mark.parametrize(("weight", "shares"), [(1, 10), (100, 1024), (10_000, 102_400)])
+def test_shares_are_the_kernels(weight: int, shares: int) -> None:
+    """As the kernel turns the weight of version 2 into shares."""
+    assert figures.V1["cpu_weight"].format(weight) == str(shares)
+
+
+@pytest.mark.parametrize(
+    ("present", "text", "weight"),
+    [("io.weight", "default 50\n8:0 70\n", 50), ("io.bfq.weight", "default 70\n", 70), ("io.bfq.weight", "70\n", 70)],
+)
+def test_a_weight_of_disks_stands_in_either_file(tmp_path: Path, present: str, text: str, weight: int) -> None:
+    """Of ``io.cost`` or of BFQ; where neither is, what would bring one about is said."""
+    group = _group(tmp_path, 2)
+    path = tmp_path / "jails" / "x" / present
+    with pytest.raises(OSError, match="BFQ"):
+        group.get("io_weight")
+    path.write_text(text, encoding="ascii")
+    assert group.get("io_weight") == weight
+    group.set("io_weight", 5)
+    assert path.read_text(encoding="ascii").startswith("default 5")
+
+
+def test_swap_on_version_1_is_what_is_beyond_memory(tmp_path: Path) -> None:
+    """One file limits memory and swap together; what is said of swap stays when memory changes."""
+    group = _group(tmp_path, 1)
+    place = tmp_path / "memory" / "jails" / "x"
+    both, memory = place / "memory.memsw.limit_in_bytes", place / "memory.limit_in_bytes"
+    memory.write_text("1048576", encoding="ascii")
+    both.write_text(str(1 << 62), encoding="ascii")
+    assert group.get("swap_max") is None
+    both.write_text("2097152", encoding="ascii")
+    assert group.get("swap_max") == 1 << 20
+    group.set("memory_max", 4 << 20)
+    assert (memory.read_text(encoding="ascii"), both.read_text(encoding="ascii")) == (str(4 << 20), str(5 << 20))
+    group.set("swap_max", 0)
+    assert both.read_text(encoding="ascii") == str(4 << 20)
+    group.set("swap_max", None)
+    assert both.read_text(encoding="ascii") == "-1" + str(4 << 20)[2:]
+
+
+def test_what_a_version_does_not_have_is_said(tmp_path: Path) -> None:
+    """And how to come to the other one."""
+    group = _group(tmp_path, 1)
+    (tmp_path / "memory" / "jails" / "x" / "memory.limit_in_bytes").touch()
+    assert group.missing("memory_max") is None
+    assert "systemd.unified_cgroup_hierarchy=1" in str(group.missing("memory_min"))
+    with pytest.raises(OSError, match="version 2 has it"):
+        group.set("memory_min", 1)
+
+
+def test_groups_of_cpuset_are_made_on_demand(tmp_path: Path) -> None:
+    """To join one more hierarchy costs a start its time; where there is no group, nothing is limited."""
+    tree = Tree(1, {"pids": str(tmp_path / "pids"), "cpuset": str(tmp_path / "cpuset")})
+    group = tree.group("jails", "x")
+    group.create()
+    assert not (tmp_path / "cpuset").exists()
+    assert group.processors("cpus") is None
+    assert group.lacks("cpuset") is None
+    assert not tree.counts("cpuset")
+    assert tree.counts("pids")
+    assert "'cpuset'" in str(Tree(1, {"pids": "/"}).group("jails", "x").lacks("cpuset"))
 
 
 def test_a_missing_controller_is_named(tmp_path: Path) -> None:

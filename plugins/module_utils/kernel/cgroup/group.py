@@ -7,8 +7,10 @@ cgroup-v1).
 A :class:`Group` is one guest: on version 2 one directory with the limits and below it one for the processes, so
 that a guest that is given its part of the tree cannot lift its own limits; on version 1 one directory in each
 hierarchy. Limits have the same names and units on both: ``memory_max`` in bytes, ``cpu_quota`` in microseconds of
-CPU time in each :data:`figures.PERIOD`, ``pids_max`` in tasks. ``None`` is "unlimited". Rates are limits for one disk
-each: ``io_bytes`` and ``io_operations`` in each second, of reading and, once more, of writing.
+CPU time in each :data:`figures.PERIOD`, ``pids_max`` in tasks. ``None`` is "unlimited". A disk has limits of its own,
+:data:`figures.RATES` and :data:`figures.LATENCY`.
+
+What this host cannot give is an ``OSError`` with ``EOPNOTSUPP`` and a sentence (:meth:`Group.missing`).
 
 What a guest can be given to rule itself (:meth:`Group.hand_over`) is a part of the unified hierarchy on both, and
 without controllers: to sort its processes, not to share out what its limits leave it.
@@ -22,6 +24,7 @@ import errno
 import os
 import time
 from collections.abc import Mapping, Sequence
+from typing import Callable
 
 from ..devicefilter import Rule
 from .figures import File, number_or_max
@@ -34,15 +37,16 @@ _HANDED_OVER = (".", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control")
 """What belongs to whom a part of the unified hierarchy is delegated to (admin-guide/cgroup-v2, "Delegation")."""
 
 
-def larger(limits: Sequence[int | None]) -> int | None:
-    """The loosest of limits."""
-    return None if None in limits else max(limit for limit in limits if limit is not None)
-
-
 def read(path: str) -> str:
     """The text of a control group's file."""
-    with open(path, encoding="ascii") as file:
-        return file.read()
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(descriptor, 1 << 16):
+            parts.append(part)
+    finally:
+        os.close(descriptor)
+    return b"".join(parts).decode()
 
 
 def write(path: str, text: str) -> None:
@@ -71,7 +75,12 @@ class Group(abc.ABC):
     :param parent: the directory, below each hierarchy's root, that all guests share.
     """
 
+    version: int
     files: Mapping[str, File]
+    huge_page_files: tuple[str, str]
+    parse_bytes: Callable[[str], int | None]
+    format_bytes: Callable[[int | None], str]
+    other_version: str
     rates_controller: str
 
     def __init__(self, tree: Hierarchies, parent: str, name: str) -> None:
@@ -87,58 +96,112 @@ class Group(abc.ABC):
         """The directories, and that in the unified hierarchy where it does not count."""
         return [os.path.join(parent, self.name) for parent in self._tree.parents(self._parent)]
 
-    def _place(self, figure: str) -> tuple[str, File]:
-        file = self.files[figure]
-        return os.path.join(self._directory(file.controller), file.name), file
+    def missing(self, figure: str) -> str | None:
+        """Why this host cannot give a figure, and what would; ``None`` where it can."""
+        file = self.files.get(figure)
+        if file is None:
+            return self.other_version
+        if self.lacks(file.controller):
+            return self.lacks(file.controller)
+        directory = self.directory(file.controller)
+        if not os.path.isdir(directory) or any(os.path.exists(path) for path in self._paths(file)):
+            return None
+        return f"this kernel's cgroup controller {file.controller!r} has no {file.name}; it takes {file.needs}"
 
-    def _directory(self, controller: str) -> str:
+    def lacks(self, controller: str) -> str | None:
+        """Why this host has no such controller; ``None`` where it has."""
+        if controller in self._roots:
+            return None
+        have = ", ".join(sorted(self._roots)) or "none"
+        return (
+            f"this host has no cgroup controller {controller!r} (it has: {have}); enable it on the kernel's "
+            f"command line (cgroup_enable={controller}) or mount it"
+        )
+
+    def directory(self, controller: str) -> str:
         """The group in the hierarchy of a controller.
 
         :raises OSError: ``EOPNOTSUPP`` where this host does not have it.
         """
-        if controller not in self._roots:
-            have = ", ".join(sorted(self._roots)) or "none"
-            raise OSError(
-                errno.EOPNOTSUPP,
-                f"this host has no cgroup controller {controller!r} (it has: {have}); enable it on the kernel's "
-                "command line (cgroup_enable=) or mount it",
-            )
+        lacks = self.lacks(controller)
+        if lacks is not None:
+            raise OSError(errno.EOPNOTSUPP, lacks)
         return os.path.join(self._roots[controller], self._parent, self.name)
+
+    def above(self, controller: str) -> list[str]:
+        """The root of the hierarchy of a controller, and the directory in it that all guests share."""
+        return [self._roots[controller], os.path.join(self._roots[controller], self._parent)]
+
+    def _paths(self, file: File) -> list[str]:
+        """Where a figure can stand."""
+        directory = self.directory(file.controller)
+        return [os.path.join(directory, name) for name in (file.name, file.besides) if name is not None]
+
+    def _file(self, figure: str) -> File:
+        if figure not in self.files:
+            raise OSError(errno.EOPNOTSUPP, self.other_version)
+        return self.files[figure]
 
     def counts(self, figure: str) -> bool:
         """Whether this host has the controller of a figure."""
-        return self.files[figure].controller in self._roots
+        return figure in self.files and self.files[figure].controller in self._roots
 
     def get(self, figure: str) -> int | None:
         """Read a limit or a use; ``None`` is unlimited. ``FileNotFoundError`` when the group is not there."""
-        path, file = self._place(figure)
-        return file.parse(read(path))
+        file = self._file(figure)
+        places = self._paths(file)
+        for path in places:
+            with contextlib.suppress(FileNotFoundError):
+                return file.parse(read(path))
+        raise self._not_there(figure, places[0])
 
     def set(self, limit: str, value: int | None) -> None:
-        """Write a limit; it holds at once."""
-        path, file = self._place(limit)
-        write(path, file.format(value))
-        if file.besides is not None:
+        """Write a limit; it holds at once.
+
+        :raises OSError: ``EBUSY`` for memory when more is in use and cannot be taken back.
+        """
+        file = self._file(limit)
+        places, written = self._paths(file), False
+        for path in places:
             with contextlib.suppress(FileNotFoundError):
-                write(os.path.join(os.path.dirname(path), file.besides), file.format(value))
+                write(path, file.format(value))
+                written = True
+        if not written:
+            raise self._not_there(limit, places[0])
+
+    def _not_there(self, figure: str, path: str) -> OSError:
+        missing = self.missing(figure)
+        if missing is not None:
+            return OSError(errno.EOPNOTSUPP, missing)
+        return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 
     @abc.abstractmethod
-    def rate(self, name: str, disk: str) -> int | None:
-        """A rate's limit, the larger one of reading and writing; ``None`` is unlimited.
+    def disks(self) -> Mapping[str, Mapping[str, int]]:
+        """The limits of disks, by disk and kind. A disk is named by its numbers, such as ``8:0``; not those of a
+        partition."""
 
-        :param disk: its numbers, such as ``8:0``; not those of a partition.
+    @abc.abstractmethod
+    def limit_disk(self, disk: str, limits: Mapping[str, int | None]) -> None:
+        """Write limits of a disk; they hold at once. Other kinds of limits stay."""
+
+    @abc.abstractmethod
+    def lacks_latency(self) -> str | None:
+        """Why this host has no limits of latency; ``None`` where it has."""
+
+    @abc.abstractmethod
+    def use(self, controller: str) -> None:
+        """Have the group, with all processes in it, also where a controller of :data:`hierarchies.ON_DEMAND` counts."""
+
+    @abc.abstractmethod
+    def processors(self, kind: str) -> str | None:
+        """On which CPUs or memory nodes the group runs, as the kernel lists them; ``None``: on all that there are.
+
+        :param kind: ``cpus`` or ``mems``.
         """
 
     @abc.abstractmethod
-    def set_rate(self, name: str, disk: str, value: int | None) -> None:
-        """Write the limit of a rate, for reading and for writing; it holds at once."""
-
-    def has_rates(self) -> bool:
-        """Whether this host can limit rates."""
-        return self.rates_controller in self._roots
-
-    def _of_rates(self, file: str) -> str:
-        return os.path.join(self._directory(self.rates_controller), file)
+    def confine(self, kind: str, processors: str | None) -> None:
+        """Write this; it holds at once."""
 
     def exists(self) -> bool:
         """Whether any part of the group is there."""

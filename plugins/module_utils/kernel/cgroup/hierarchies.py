@@ -14,6 +14,8 @@ CONTROLLERS = ("memory", "cpu", "pids", "cpuacct", "freezer", "blkio", "io", "de
 """Version 2 has no cpuacct, freezer and devices: it counts and freezes without, and devices are a matter of BPF. What
 is ``io`` there is ``blkio`` on version 1. Where the host shares a disk out by group (the scheduler BFQ; ``io.cost``),
 to be a group of its own is to have an equal share of it."""
+ON_DEMAND = ("cpuset", "hugetlb")
+"""Controllers whose groups are made when the first limit is set: to join another hierarchy takes a start its time."""
 
 
 class Hierarchies(NamedTuple):
@@ -29,8 +31,10 @@ class Hierarchies(NamedTuple):
     unified: str | None = None
 
     def counts(self, controllers: str) -> bool:
-        """Whether the hierarchy with these controllers (as ``/proc/PID/cgroup`` names them) is one of these."""
-        return self.version == 2 if not controllers else bool(set(controllers.split(",")) & set(self.roots))
+        """Whether every guest has a group in the hierarchy with these controllers (as ``/proc/PID/cgroup`` names
+        them)."""
+        always = set(self.roots) - set(ON_DEMAND)
+        return self.version == 2 if not controllers else bool(set(controllers.split(",")) & always)
 
     def parents(self, parent: str) -> list[str]:
         """The directories that all guests share, whether they are there or not; that in the unified hierarchy last."""

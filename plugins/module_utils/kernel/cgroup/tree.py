@@ -9,7 +9,7 @@ import os
 
 from ..mounts import mount_table
 from .group import Group, read
-from .hierarchies import CONTROLLERS, Hierarchies
+from .hierarchies import CONTROLLERS, ON_DEMAND, Hierarchies
 from .v1 import GroupV1
 from .v2 import GroupV2
 
@@ -28,14 +28,16 @@ class Tree(Hierarchies):
 def detect() -> Tree:
     """Find the hierarchies in the mount table. Version 2 counts where it has any of our controllers; on a
     hybrid host they are where version 1 has them."""
-    counting, legacy, unified = {}, {}, None
+    counting, demanded, legacy, unified = {}, {}, {}, None
     for mount in mount_table():
         if mount.fstype == "cgroup2":
             unified = unified or mount.target
             available = read(os.path.join(mount.target, "cgroup.controllers")).split()
             counting.update({name: mount.target for name in CONTROLLERS if name in available})
+            demanded.update({name: mount.target for name in ON_DEMAND if name in available})
         elif mount.fstype == "cgroup":
-            legacy.update({name: mount.target for name in mount.options.split(",") if name in CONTROLLERS})
+            known = (*CONTROLLERS, *ON_DEMAND)
+            legacy.update({name: mount.target for name in mount.options.split(",") if name in known})
     if counting:
-        return Tree(2, counting, unified)
+        return Tree(2, {**counting, **demanded}, unified)
     return Tree(1, legacy, unified)
