@@ -81,6 +81,8 @@ def show(value: int | None) -> str:
     """The shortest exact form, such as ``256M``."""
     if value is None:
         return UNLIMITED
+    if value == 0:
+        return "0"
     unit = next(unit for unit in ("T", "G", "M", "K", "") if value % _UNITS[unit] == 0)
     return f"{value // _UNITS[unit]}{unit}"
 

@@ -102,13 +102,14 @@ def switch(name: str) -> Limit:
 def read(limit: Limit, target: Target) -> Any:
     """What holds. What the host cannot give is as in a group in which nobody has set anything; or as it is recorded,
     where that is accepted, so that there is nothing to change."""
+    recorded = target.recorded.get(limit.name, limit.default)
+    if limit.name in target.recorded.get(ACCEPT, ()) and limit.missing(target.group, recorded):
+        return recorded
     try:
         return limit.get(target)
     except OSError as error:
         if error.errno != errno.EOPNOTSUPP:
             raise
-        if limit.name in target.recorded.get(ACCEPT, ()):
-            return target.recorded.get(limit.name, limit.default)
         return limit.untouched
 
 

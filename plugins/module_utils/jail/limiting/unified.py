@@ -8,6 +8,7 @@ What a file said before the first write is kept while the jail runs, so that it 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Mapping
@@ -23,7 +24,10 @@ from .row import Limit, Target
 
 NAME = "unified"
 _FILE = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+)+")
-_NOT_V2 = "unified names files of control groups of version 2, and the controllers of this host are on version 1"
+_NOT_V2 = (
+    "it names files of control groups of version 2, and the controllers of this host are on version 1; use the options "
+    "that have names of their own"
+)
 _OF_OPTIONS = {
     **{file: option for option, row in V2.items() for file in (row.name, row.besides) if file is not None},
     "io.max": "io_devices",
@@ -65,7 +69,7 @@ def _holds(wanted: str, shown: str) -> bool:
 
 def _group(group: Group) -> GroupV2:
     if not isinstance(group, GroupV2):
-        raise JailError(_NOT_V2, option=NAME, advice="use the options that have names of their own")
+        raise OSError(errno.EOPNOTSUPP, _NOT_V2)
     return group
 
 
