@@ -36,7 +36,7 @@ PROFILE_PACKAGES := golang-github-containers-common
 # The targets below change one host and share one virtual environment: never two at a time.
 .NOTPARALLEL:
 .PHONY: help host-packages test-packages venv lint sanity unit integration breakout breakout-compare servers test demo demo-clean
-.PHONY: bench bench-rootfs bench-dedupe bench-syscalls clean
+.PHONY: bench bench-rootfs bench-dedupe bench-syscalls bench-limits clean
 
 help: ## this list (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -102,6 +102,9 @@ bench-dedupe: test-packages venv ## measure what upgraded jails give back when t
 bench-syscalls: test-packages venv ## measure what a system call costs in a jail, on the host and in runc (root)
 	@scripts/host-packages.sh $(PROFILE_PACKAGES)
 	$(BIN)/python benchmarks/syscalls.py
+
+bench-limits: test-packages venv ## measure what changing the limits of two hundred jails in one call costs (root)
+	$(BIN)/python benchmarks/limits.py
 
 clean: ## remove what the targets above made in this directory
 	rm -rf $(VENV) .ansible .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output cellblock-jails-*.tar.gz

@@ -200,7 +200,7 @@ def apply_to_new(group: Group, recorded: dict[str, Any]) -> None:
 
     :raises JailError: for one that this host has no means for.
     """
-    target = Target(group, recorded)
+    target = Target(group, lambda: recorded)
     for limit in LIMITS:
         value = recorded.get(limit.name, limit.default)
         if value != limit.untouched:

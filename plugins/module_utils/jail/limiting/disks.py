@@ -21,7 +21,7 @@ from ...kernel.cgroup.group import Group
 from .. import counts
 from ..options import Option
 from . import latencies
-from .row import Limit, Target
+from .row import Limit, Target, refuse
 
 _OPERATIONS_MAX = (1 << 32) - 1
 _SHORT = {
@@ -110,6 +110,7 @@ def _short(name: str, parse: Any, show: Any) -> Limit:
     kinds = _SHORT[name]
 
     def get(target: Target) -> Any:
+        refuse(missing(target.group, None))
         left = _left_to_short(target.recorded)
         if not left and _storage():
             return target.recorded.get(name)  # each has an entry of its own, which counts
@@ -133,9 +134,11 @@ def _short(name: str, parse: Any, show: Any) -> Limit:
 
 def _get_devices(target: Target) -> list[dict[str, Any]]:
     """In the words of what is recorded, and by numbers where nothing is."""
+    recorded = target.recorded.get("io_devices") or ()
+    refuse(_missing_devices(target.group, recorded))
     found = dict(target.group.disks())
     entries = []
-    for entry in target.recorded.get("io_devices") or ():
+    for entry in recorded:
         those = disks.named(entry["device"])
         limits = [found.pop(disk, {}) for disk in those]
         if those and all(each == limits[0] for each in limits):

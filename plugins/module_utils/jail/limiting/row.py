@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 from collections.abc import Mapping
 from typing import Any, Callable, NamedTuple
 
@@ -19,17 +20,27 @@ ACCEPT = "accept_missing"
 """The option that names those which the host need not be able to give."""
 
 
-class Target(NamedTuple):
-    """What is limited: a jail's control group; and all that is recorded of its limits, as it is to be."""
+class Target:
+    """What is limited.
 
-    group: Group
-    recorded: Mapping[str, Any]
+    :param group: a jail's control group.
+    :param read: gives all that is recorded of its limits, as it is to be; called only where that matters.
+    """
+
+    def __init__(self, group: Group, read: Callable[[], Mapping[str, Any]]) -> None:
+        self.group = group
+        self._read = read
+
+    @functools.cached_property
+    def recorded(self) -> Mapping[str, Any]:
+        """What ``read`` gives."""
+        return self._read()
 
 
 class Limit(NamedTuple):
     """One limit.
 
-    :param get: what holds.
+    :param get: what holds; ``OSError`` with ``EOPNOTSUPP`` where this host cannot give it.
     :param put: makes a canonical value hold; gives what there is to tell of it besides.
     :param missing: from a group and a canonical value: why this host cannot give it; ``None`` where it can.
     :param untouched: what holds in a new group in which nobody has set anything.
@@ -102,15 +113,23 @@ def switch(name: str) -> Limit:
 def read(limit: Limit, target: Target) -> Any:
     """What holds. What the host cannot give is as in a group in which nobody has set anything; or as it is recorded,
     where that is accepted, so that there is nothing to change."""
-    recorded = target.recorded.get(limit.name, limit.default)
-    if limit.name in target.recorded.get(ACCEPT, ()) and limit.missing(target.group, recorded):
-        return recorded
     try:
         return limit.get(target)
     except OSError as error:
         if error.errno != errno.EOPNOTSUPP:
             raise
+        if limit.name in target.recorded.get(ACCEPT, ()):
+            return target.recorded.get(limit.name, limit.default)
         return limit.untouched
+
+
+def refuse(missing: str | None) -> None:
+    """Say that this host cannot give a limit.
+
+    :raises OSError: then, with ``EOPNOTSUPP``.
+    """
+    if missing is not None:
+        raise OSError(errno.EOPNOTSUPP, missing)
 
 
 def write(limit: Limit, target: Target, value: Any) -> Mapping[str, Any] | None:
@@ -139,4 +158,4 @@ def without(limit: Limit) -> str:
 
 
 def _target(running: Running) -> Target:
-    return Target(running.group, store.read(running.name, "limits"))
+    return Target(running.group, lambda: store.read(running.name, "limits"))

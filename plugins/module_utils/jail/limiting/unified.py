@@ -75,9 +75,8 @@ def _group(group: Group) -> GroupV2:
 
 def _get(target: Target) -> dict[str, str]:
     recorded = target.recorded.get(NAME) or {}
-    if not isinstance(target.group, GroupV2):
-        return {}
-    shown = {file: target.group.text(file) for file in {**recorded, **_before(target.group.name)}}
+    group = _group(target.group)
+    shown = {file: group.text(file) for file in {**recorded, **_before(group.name)}}
     return {file: _in_recorded_words(recorded.get(file), text) for file, text in shown.items()}
 
 
