@@ -99,7 +99,7 @@ class Reader:
 
     def chain_names(self, table: str) -> list[str]:
         """All chains."""
-        return [_text(_attributes(each)[_CHAIN_NAME]) for each in self._dump(_message(_GET_CHAIN, table), table)]
+        return [_first_text(each, _CHAIN_NAME) for each in self._dump(_message(_GET_CHAIN, table), table)]
 
     def sets(self, table: str, names: Iterable[str]) -> set[str]:
         """Those of the sets and maps with these names that are there."""
@@ -152,7 +152,7 @@ class Reader:
                 interrupted = interrupted or bool(flags & _NLM_F_DUMP_INTR)
                 if kind == _NLMSG_DONE or _is_missing(kind, body):
                     break
-                if body[0] == family and _text(_attributes(body)[_TABLE]) == table.partition(" ")[2]:
+                if body[0] == family and _first_text(body, _TABLE) == table.partition(" ")[2]:
                     found.append(body)
             if not interrupted:
                 return found
@@ -228,6 +228,11 @@ def _pairs(data: bytes) -> Iterator[tuple[int, bytes]]:
 def _attributes(body: bytes) -> dict[int, bytes]:
     """Of a message, after its header of this subsystem."""
     return dict(_pairs(body[_NFGEN.size :]))
+
+
+def _first_text(body: bytes, kind: int) -> str:
+    """One of them, without reading those that follow it."""
+    return next(_text(value) for found, value in _pairs(body[_NFGEN.size :]) if found == kind)
 
 
 def _chain(table: str, body: bytes) -> Chain:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..errors import JailError
+from ..kernel import bridges as kernel_bridges
 from . import sysctl
 from .addresses import Interface, gateways, stable_mac
 from .netlink import Link, Netlink
@@ -81,15 +82,15 @@ def release(host: Netlink, removed: Iterable[Interface], kept: Iterable[Interfac
     dropped: dict[str | None, set[str]] = {}
     for interface in removed:
         dropped.setdefault(interface["bridge"], set()).update(gateways(interface))
-    for link in filter(is_ours, host.bridges()):
-        # What packets pass by is in use, unless the last one on it is going.
-        if link.name not in dropped and link.operational:
+    # Of the others those by which packets pass are in use.
+    for name in sorted({*filter(None, dropped), *kernel_bridges.idle()}):
+        link = host.link(name)
+        if not link or not is_ours(link):
             continue
-        on_it = (interface for interface in kept if interface["bridge"] == link.name)
-        if not any(True for _each in on_it):
+        if not any(interface["bridge"] == name for interface in kept):
             host.delete_link(link)
-        elif dropped.get(link.name):
-            _drop(host, link, dropped[link.name], kept)
+        elif dropped.get(name):
+            _drop(host, link, dropped[name], kept)
 
 
 def _drop(host: Netlink, link: Link, addresses: set[str], kept: Iterable[Interface]) -> None:

@@ -157,7 +157,7 @@ class Netlink:
         except self._error as error:
             raise OSError(error.code, f"{what}: {os.strerror(error.code)}") from error
 
-    def _dump(self, what: str, ask: Callable[..., Iterable[Any]], **which: int | str) -> list[Any]:
+    def _dump(self, what: str, ask: Callable[..., Iterable[Any]], **which: int) -> list[Any]:
         # The kernel marks a list that changed while it was read. 0.7.2 raises NetlinkDumpInterrupted then (code -1);
         # 0.9 does nothing.
         for _try in range(_DUMP_TRIES):
@@ -174,10 +174,6 @@ class Netlink:
     def links(self) -> list[Link]:
         """All devices."""
         return [_link(message) for message in self._dump("listing the devices", self._socket.link)]
-
-    def bridges(self) -> list[Link]:
-        """All bridges; the kernel leaves the other devices out."""
-        return [_link(message) for message in self._dump("listing the bridges", self._socket.link, kind="bridge")]
 
     def link(self, key: str | int) -> Link | None:
         """The device with this name or index; ``None`` when there is none."""
