@@ -51,7 +51,7 @@ def settle(name: str) -> None:
     for facet, values in coming.desired.items():
         if values is None:
             store.forget(name, facet)
-    network.release_interfaces(list(coming.released))
+    network.release_interfaces(name, list(coming.released))
     if coming.renewed:
         identity.renew(name)
     notes.drop(name, notes.DESIRED)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -112,7 +112,7 @@ def _as_far_as_held(running: Running, interface: Interface) -> Interface:
 def _write_interfaces(running: Running, value: list[Interface]) -> None:
     before = _read_interfaces(running)
     # What is recorded is new already. Released first: killed in between, the next run finds something to do.
-    release_interfaces([interface for interface in before if interface not in value])
+    release_interfaces(running.name, [interface for interface in before if interface not in value])
     _converge(running, value)
 
 
@@ -213,18 +213,24 @@ def release(name: str) -> None:
     """Take away what a jail's network has left on the host, as if the jail were not recorded any more."""
     slot = ids.find(name)
     slots = [] if slot is None else [slot]
-    interfaces = _interfaces(store.read(name, "net"))
-    _host().release(interfaces, lambda: _recorded([other for other in store.names() if other != name]), slots)
+    _host().release(name, _recorded([name]), list, lambda: _others(name), slots)
 
 
-def release_interfaces(removed: list[Interface]) -> None:
-    """Give up what these interfaces used on the host, where no recorded jail uses it."""
+def release_interfaces(name: str, removed: list[Interface]) -> None:
+    """Give up what these interfaces of a jail used on the host, where no recorded interface uses it."""
     if removed:
-        _host().release(removed, lambda: _recorded(store.names()))
+        _host().release(name, removed, lambda: _recorded([name]), lambda: _others(name))
 
 
-def _recorded(jails: Sequence[str]) -> list[Interface]:
+def _recorded(jails: Iterable[str]) -> list[Interface]:
     return [interface for name in jails for interface in _interfaces(store.read(name, "net"))]
+
+
+def _others(name: str) -> Iterator[Interface]:
+    """Those of all other jails, one jail read after the other."""
+    for other in store.names():
+        if other != name:
+            yield from _recorded([other])
 
 
 def given_up(name: str, wanted: Mapping[str, Any]) -> list[str]:
@@ -240,11 +246,12 @@ def given_up(name: str, wanted: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _release_replaced(_request: Request, actions: Sequence[Action]) -> None:
+def _release_replaced(request: Request, actions: Sequence[Action]) -> None:
     """What a jail that does not run would have used goes when it is to use something else."""
     for action in actions:
         if action.option == "interfaces":
-            release_interfaces([interface for interface in action.before if interface not in action.after])
+            gone = [interface for interface in action.before if interface not in action.after]
+            release_interfaces(request.name, gone)
 
 
 FACET = Facet(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import ipaddress
 import itertools
@@ -16,6 +17,7 @@ from typing import Any, TypedDict, Union, cast
 IPAddress = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 IPInterface = Union[ipaddress.IPv4Interface, ipaddress.IPv6Interface]
 IPNetwork = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+Place = tuple[Union[str, None], IPNetwork]
 Clash = tuple[str, str, str]
 
 DEFAULT_MTU = 1500
@@ -78,6 +80,12 @@ USUAL: Protection = {
 """What holds of an interface of which nothing else is said."""
 
 
+@functools.lru_cache(maxsize=8192)
+def _known(text: str) -> IPInterface:
+    """An address, with a prefix length or without. What all jails have is asked for again and again."""
+    return ipaddress.ip_interface(text)
+
+
 def stable_mac(jail: str, interface: str) -> str:
     """The MAC address of an interface for which the user gives none: locally administered, the same at every start.
 
@@ -109,9 +117,10 @@ def gateways(interface: Interface) -> list[str]:
     """
     found = []
     for gateway in filter(None, (interface["gateway"], interface["gateway6"])):
-        lengths = [64] if ipaddress.ip_address(gateway).is_link_local else []
-        for address in map(ipaddress.ip_interface, interface["addresses"]):
-            if ipaddress.ip_address(gateway) in address.network:
+        host = _known(gateway)
+        lengths = [64] if host.is_link_local else []
+        for address in map(_known, interface["addresses"]):
+            if host.version == address.version and host.ip in address.network:
                 lengths.append(address.network.prefixlen)
         if lengths:
             found.append(f"{gateway}/{max(lengths)}")
@@ -314,12 +323,35 @@ def _gateways_taken(networks: Mapping[str, Sequence[Interface]]) -> Iterator[Cla
 
 def _overlaps(networks: Mapping[str, Sequence[Interface]]) -> Iterator[Clash]:
     """Prefixes that overlap on different bridges: the host could route them to one of the two only."""
-    users: dict[tuple[str | None, IPNetwork], list[str]] = {}
+    users: dict[Place, list[str]] = {}
     for jail, interface in _each(networks):
         for address in interface["addresses"]:
-            users.setdefault((interface["bridge"], ipaddress.ip_interface(address).network), []).append(jail)
-    for (bridge, prefix), (other_bridge, other_prefix) in itertools.combinations(users, 2):
-        if bridge != other_bridge and prefix.version == other_prefix.version and prefix.overlaps(other_prefix):
-            for one, other in itertools.product(users[bridge, prefix], users[other_bridge, other_prefix]):
-                first = f"jail {one} has {prefix} on bridge {bridge}"
-                yield one, other, f"{first}, which overlaps {other_prefix} of jail {other} on bridge {other_bridge}"
+            users.setdefault((interface["bridge"], _known(address).network), []).append(jail)
+    known = list(users)
+    for pair in _overlapping(users):
+        one, other = sorted(pair, key=known.index)
+        for first, second in itertools.product(users[one], users[other]):
+            (bridge, prefix), (other_bridge, other_prefix) = one, other
+            has = f"jail {first} has {prefix} on bridge {bridge}"
+            yield first, second, f"{has}, which overlaps {other_prefix} of jail {second} on bridge {other_bridge}"
+
+
+def _overlapping(places: Iterable[Place]) -> Iterator[tuple[Place, Place]]:
+    """Those of different bridges whose prefixes overlap: then one lies in the other, so that in the order of addresses
+    all that a prefix lies in are before it, and none that has ended is looked at again."""
+    around: list[Place] = []
+    for place in sorted(places, key=_extent):
+        prefix = place[1]
+        while around and not _holds(around[-1][1], prefix):
+            around.pop()
+        yield from ((each, place) for each in around if each[0] != place[0])
+        around.append(place)
+
+
+def _extent(place: Place) -> tuple[int, int, int]:
+    prefix = place[1]
+    return prefix.version, int(prefix.network_address), prefix.prefixlen
+
+
+def _holds(outer: IPNetwork, inner: IPNetwork) -> bool:
+    return outer.version == inner.version and int(inner.network_address) <= int(outer.broadcast_address)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..errors import JailError
+from ..kernel import bridges as kernel_bridges
 from . import sysctl
 from .addresses import Interface, gateways, stable_mac
 from .netlink import Link, Netlink
@@ -73,18 +74,30 @@ def _complete(host: Netlink, link: Link, wanted: set[str]) -> None:
 
 
 def release(host: Netlink, removed: Iterable[Interface], kept: Iterable[Interface]) -> None:
-    """Remove every bridge of ours that no interface in ``kept`` is on, and from the others the addresses that were only
-    for interfaces in ``removed``."""
-    used: dict[str | None, set[str]] = {}
-    for interface in kept:
-        used.setdefault(interface["bridge"], set()).update(gateways(interface))
-    dropped = {(interface["bridge"], gateway) for interface in removed for gateway in gateways(interface)}
-    links = [link for link in host.links() if is_ours(link)]
-    stay = {link.ifindex: link for link in links if link.name in used}
-    for link in links:
-        if link.ifindex not in stay:
+    """Remove every bridge of ours that only interfaces in ``removed`` are on, or nothing, and from the others the
+    addresses that were only for those interfaces.
+
+    :param kept: is read as far as a question is open.
+    """
+    dropped: dict[str | None, set[str]] = {}
+    for interface in removed:
+        dropped.setdefault(interface["bridge"], set()).update(gateways(interface))
+    # Of the others those by which packets pass are in use.
+    for name in sorted({*filter(None, dropped), *kernel_bridges.idle()}):
+        link = host.link(name)
+        if not link or not is_ours(link):
+            continue
+        if not any(interface["bridge"] == name for interface in kept):
             host.delete_link(link)
-    for ifindex, address in host.addresses() if stay and dropped else []:
-        link_there = stay.get(ifindex)
-        if link_there and (link_there.name, address) in dropped and address not in used[link_there.name]:
-            host.delete_address(link_there, address)
+        elif dropped.get(name):
+            _drop(host, link, dropped[name], kept)
+
+
+def _drop(host: Netlink, link: Link, addresses: set[str], kept: Iterable[Interface]) -> None:
+    for ifindex, address in host.addresses():
+        if ifindex == link.ifindex and address in addresses and not _is_gateway(link, address, kept):
+            host.delete_address(link, address)
+
+
+def _is_gateway(link: Link, address: str, interfaces: Iterable[Interface]) -> bool:
+    return any(each["bridge"] == link.name and address in gateways(each) for each in interfaces)

@@ -1,22 +1,27 @@
 # Copyright: (c) 2026, cellblock.jails contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host's tables of nf_tables that are ours: read, compared, and changed in one transaction. No other is touched.
+"""The host's tables of nf_tables that are ours: looked at, compared, and changed in one transaction. No other is
+touched.
 
 ``inet jails`` has what is decided by address: masquerading, isolation, and how many connections are tracked. Addresses
 stand in sets, so that a jail more or less leaves the rules alone; each has its jail's name as comment. ``netdev jails``
-has a chain for each interface, at its host's end (:mod:`ingress`). The two have one name, for the hook at a device
+has chains for each interface, at its host's end (:mod:`ingress`). The two have one name, for the hook at a device
 knows frames that are not IP in a table of the family netdev alone.
+
+What is there is looked at by chain and by element, for what concerns a jail: the cost does not grow with the others.
 """
 
 from __future__ import annotations
 
 import errno
+import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from ..errors import JailError
-from ..kernel import nftables
+from ..kernel import nfnetlink, nftables
+from . import ingress
 from .ingress import Filter, Rules
 
 NAME = "jails"
@@ -24,6 +29,7 @@ _INET, _NETDEV = f"inet {NAME}", f"netdev {NAME}"
 MASQUERADE, ISOLATED, OPENED, PACED = "masquerade", "isolated", "opened", "paced"
 """The names of sets, without the 4 or 6 of the addresses that are in them."""
 BRIDGES = "bridges"
+_IFNAMSIZ = 16
 
 _ADDRESSES = {"4": "ipv4_addr", "6": "ipv6_addr"}
 _MANY = "size 16384; flags dynamic, timeout;"
@@ -116,7 +122,7 @@ Sets = dict[str, dict[str, Entry]]
 
 
 class Tables(NamedTuple):
-    """What is there. :func:`change` keeps it true."""
+    """What is there of what was asked for."""
 
     declared: set[str]
     """The sets that are there."""
@@ -126,7 +132,7 @@ class Tables(NamedTuple):
     counts: dict[str, int]
     """How many connections may be opened, by the name of the host's end."""
     filters: dict[str, Filter]
-    """Likewise."""
+    """By chain: those of host's ends, and those that they call."""
 
 
 class Change(NamedTuple):
@@ -137,8 +143,8 @@ class Change(NamedTuple):
     :param take: elements to remove, before that, by set.
     :param counts: how many connections may be opened, by host's end.
     :param uncounted: host's ends whose connections are not to be counted any more.
-    :param filters: what should stand, by host's end.
-    :param forget: host's ends at which nothing should.
+    :param filters: what should stand, by chain, by host's end.
+    :param forget: chains that should not be there, likewise: each after those that call it.
     """
 
     chains: Iterable[str]
@@ -146,7 +152,7 @@ class Change(NamedTuple):
     take: Mapping[str, Iterable[str]]
     counts: Mapping[str, int]
     uncounted: Iterable[str]
-    filters: Mapping[str, Rules]
+    filters: Mapping[str, Mapping[str, Rules]]
     forget: Iterable[str]
 
 
@@ -171,10 +177,10 @@ def check() -> None:
 def exists() -> bool:
     """Whether there is a table of ours."""
     try:
-        nftables.load()
+        with nfnetlink.Reader() as reader:
+            return reader.has_table(_INET) or reader.has_table(_NETDEV)
     except OSError:
-        return False  # who should have made it?
-    return any(kind == "table" and value["name"] == NAME for kind, value in _pairs(show("tables")))
+        return False  # who should have made it, where the kernel has no such tables?
 
 
 def ask(what: Callable[[], T]) -> T:
@@ -197,65 +203,86 @@ def ask(what: Callable[[], T]) -> T:
         ) from error
 
 
-def show(what: str) -> list[dict[str, Any]]:
-    """What ``nft -j list`` says; nothing of what is not there."""
-    found: list[dict[str, Any]] = ask(lambda: nftables.show(what) or [])
+def read(devices: Iterable[str], elements: Mapping[str, Iterable[str]]) -> Tables:
+    """What is there of these host's ends and of these elements, by set, and what all jails have in common; nothing
+    where there are no such tables."""
+    ends = list(devices)
+
+    def look() -> Tables:
+        with nfnetlink.Reader() as reader:
+            return Tables(
+                declared=reader.sets(_INET, [*_TYPES, *_FOUND]),
+                standing=_standing(reader),
+                sets=_entries(reader, elements),
+                counts=_counts(reader, ends),
+                filters=_filters(reader, ends),
+            )
+
+    return ask(look)
+
+
+def _standing(reader: nfnetlink.Reader) -> set[str]:
+    there = reader.chains(_INET, _CHAINS)
+    return {
+        name
+        for name, chain in _CHAINS.items()
+        if name in there and f" {there[name].hook} " in chain.hook and reader.comments(_INET, name) == list(chain.rules)
+    }
+
+
+def _entries(reader: nfnetlink.Reader, elements: Mapping[str, Iterable[str]]) -> Sets:
+    found: Sets = {name: {} for name in _TYPES}
+    asked = [(name, element) for name, each in elements.items() for element in each]
+    answers = reader.elements(_INET, [(name, _key(name, element)) for name, element in asked])
+    for (name, element), answer in zip(asked, answers):
+        if answer:
+            found[name][element] = Entry(answer.comment, answer.chain)
     return found
 
 
-def read() -> Tables:
-    """What is there; nothing where there are no such tables."""
-    found = Tables(set(), set(), {name: {} for name in _TYPES}, {}, {})
-    comments: dict[str, list[str]] = {}
-    hooks = {}
-    for kind, value in _objects(_INET):
-        if kind in ("set", "map"):
-            found.declared.add(value["name"])
-            if value["name"] in _TYPES:
-                found.sets[value["name"]] = dict(map(_element, value.get("elem", ())))
-        elif kind == "rule":
-            comments.setdefault(value["chain"], []).append(value.get("comment", ""))
-        elif kind == "chain":
-            hooks[value["name"]] = value.get("hook")
-    for name, said in comments.items():
-        if name in _CHAINS and f" {hooks.get(name)} " in _CHAINS[name].hook and said == list(_CHAINS[name].rules):
-            found.standing.add(name)
-        elif name not in _CHAINS and len(said) == 1 and said[0].isdigit():
-            found.counts[name] = int(said[0])
-    found.filters.update(_filters(_objects(_NETDEV)))
-    return found
+def _key(name: str, element: str) -> bytes:
+    """An element as packets have it."""
+    return element.encode().ljust(_IFNAMSIZ, b"\0") if name == BRIDGES else ipaddress.ip_address(element).packed
 
 
-def _objects(table: str) -> Iterator[tuple[str, Any]]:
-    return _pairs(show(f"table {table}"))
+def _counts(reader: nfnetlink.Reader, devices: Iterable[str]) -> dict[str, int]:
+    said = {device: reader.comments(_INET, device) for device in devices}
+    return {device: int(each[0]) for device, each in said.items() if len(each) == 1 and each[0].isdigit()}
 
 
-def _pairs(objects: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
-    return (pair for each in objects for pair in each.items())
+def _filters(reader: nfnetlink.Reader, devices: Iterable[str]) -> dict[str, Filter]:
+    there = reader.chains(_NETDEV, [*ingress.SHARED, *(chain for each in devices for chain in ingress.chains(each))])
+    return {
+        name: Filter(chain.policy if chain.hook == "ingress" else ingress.NONE, tuple(reader.comments(_NETDEV, name)))
+        for name, chain in there.items()
+    }
 
 
-def _filters(objects: Iterable[tuple[str, Any]]) -> dict[str, Filter]:
-    found: dict[str, Filter] = {}
-    for kind, value in objects:
-        if kind == "chain":
-            policy = value["policy"] if value.get("hook") == "ingress" else "none"
-            found[value["name"]] = Filter(policy, ())
-        elif kind == "rule":
-            before = found[value["chain"]]
-            found[value["chain"]] = before._replace(comments=(*before.comments, value.get("comment", "")))
-    return found
+def chain_names() -> set[str]:
+    """All chains, of both tables."""
+
+    def look() -> set[str]:
+        with nfnetlink.Reader() as reader:
+            return {*reader.chain_names(_INET), *reader.chain_names(_NETDEV)}
+
+    return ask(look)
 
 
-def _element(element: Any) -> tuple[str, Entry]:
-    """An element as ``nft -j`` shows it: a key, or a pair of key and verdict; the key may bear a comment."""
-    key, device = element, ""
-    if isinstance(element, list):
-        key, verdict = element
-        device = next((to["target"] for to in verdict.values() if to), "")
-    if isinstance(key, dict):
-        inner = key["elem"]
-        return inner["val"], Entry(inner.get("comment", ""), device)
-    return key, Entry("", device)
+def leading_to(chains: Iterable[str]) -> dict[str, list[str]]:
+    """All elements of maps that lead to one of these chains, by map."""
+    targets = set(chains)
+
+    def look() -> dict[str, list[str]]:
+        with nfnetlink.Reader() as reader:
+            found = {}
+            for version in _ADDRESSES:
+                there = reader.all_elements(_INET, f"{OPENED}{version}").items()
+                found[f"{OPENED}{version}"] = [
+                    str(ipaddress.ip_address(key)) for key, element in there if element.chain in targets
+                ]
+            return found
+
+    return ask(look)
 
 
 def change(have: Tables, wanted: Change) -> None:
@@ -264,7 +291,6 @@ def change(have: Tables, wanted: Change) -> None:
     script = "".join(f"{statement}\n" for statement in _statements(have, wanted))
     if script:
         ask(lambda: nftables.run(script))
-        _remember(have, wanted)
 
 
 def _statements(have: Tables, wanted: Change) -> Iterator[str]:
@@ -273,9 +299,6 @@ def _statements(have: Tables, wanted: Change) -> Iterator[str]:
         yield from _declarations(have.declared)
     for name, elements in wanted.take.items():
         yield from (f"delete element {_INET} {name} {{ {_quoted(name, each)} }}" for each in elements)
-    for device in wanted.forget:
-        # Made before it is removed: until Linux 6.16 it went with its device.
-        yield from _without(f"{_NETDEV} {device}") if device in have.filters else ()
     for device in {*wanted.forget, *wanted.uncounted} & have.counts.keys():
         yield from _without(f"{_INET} {device}")
     for device, number in wanted.counts.items():
@@ -286,10 +309,10 @@ def _statements(have: Tables, wanted: Change) -> Iterator[str]:
         yield from (f"add element {_INET} {name} {{ {_entry(name, *pair)} }}" for pair in entries.items())
     for name in missing:
         yield from _whole(name, _CHAINS[name])
-    if wanted.filters:
-        yield f"add table {_NETDEV}"
-    for device, rules in wanted.filters.items():
-        yield from _filter(device, rules)
+    yield from _ingress(have, wanted.filters)
+    for chain in wanted.forget:
+        # Made before it is removed: until Linux 6.16 one at a hook went with its device.
+        yield from _without(f"{_NETDEV} {chain}") if chain in have.filters else ()
 
 
 def _declarations(there: set[str]) -> Iterator[str]:
@@ -306,12 +329,26 @@ def _whole(name: str, chain: _Chain) -> Iterator[str]:
         yield f'add rule {_INET} {name} {text} comment "{comment}"'
 
 
-def _filter(device: str, rules: Rules) -> Iterator[str]:
-    hook = f'type filter hook ingress device "{device}" priority -500; policy {rules.policy};'
-    yield f"add chain {_NETDEV} {device} {{ {hook} }}"
-    yield f"flush chain {_NETDEV} {device}"
+def _ingress(have: Tables, filters: Mapping[str, Mapping[str, Rules]]) -> Iterator[str]:
+    if not filters:
+        return
+    yield f"add table {_NETDEV}"
+    shared = {name: rules for name, rules in ingress.SHARED.items() if not rules.stands_as(have.filters.get(name))}
+    for name, rules in shared.items():
+        yield from _filled(name, "", rules)
+    for device, chains in filters.items():
+        hook = f'type filter hook ingress device "{device}" priority -500;'
+        # First those that are called.
+        for name, rules in reversed(list(chains.items())):
+            if not rules.stands_as(have.filters.get(name)):
+                yield from _filled(name, f"{{ {hook} policy {rules.policy}; }}" if name == device else "", rules)
+
+
+def _filled(name: str, hook: str, rules: Rules) -> Iterator[str]:
+    yield f"add chain {_NETDEV} {name} {hook}"
+    yield f"flush chain {_NETDEV} {name}"
     for text, comment in zip(rules.texts, rules.comments):
-        yield f'add rule {_NETDEV} {device} {text} comment "{comment}"'
+        yield f'add rule {_NETDEV} {name} {text} comment "{comment}"'
 
 
 def _without(chain: str) -> Iterator[str]:
@@ -328,23 +365,6 @@ def _entry(name: str, element: str, entry: Entry) -> str:
     comment = f' comment "{entry.jail}"' if entry.jail else ""
     target = f" : jump {entry.device}" if entry.device else ""
     return f"{_quoted(name, element)}{comment}{target}"
-
-
-def _remember(have: Tables, wanted: Change) -> None:
-    for name, elements in wanted.take.items():
-        for element in elements:
-            have.sets[name].pop(element, None)
-    for name, entries in wanted.put.items():
-        have.sets[name].update(entries)
-    if wanted.chains or wanted.counts:
-        have.declared.update(_TYPES, _FOUND)
-    have.standing.update(wanted.chains)
-    for device in (*wanted.forget, *wanted.uncounted):
-        have.counts.pop(device, None)
-    for device in wanted.forget:
-        have.filters.pop(device, None)
-    have.counts.update(wanted.counts)
-    have.filters.update({device: Filter(each.policy, tuple(each.comments)) for device, each in wanted.filters.items()})
 
 
 def remove_tables() -> None:

@@ -25,6 +25,11 @@ def is_on(version: int) -> bool:
     return sysctl.read(_SWITCHES[version]) not in (None, "0")
 
 
+def is_noted() -> bool:
+    """Whether there is something to put back or to forget."""
+    return _KEY in _state()
+
+
 def is_recorded() -> bool:
     """Whether forwarding has been asked for since this boot, and not been put back."""
     return _record(_state()) is not None

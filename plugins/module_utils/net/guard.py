@@ -1,123 +1,129 @@
 # Copyright: (c) 2026, cellblock.jails contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the host lets jails do on the network: the tables of :mod:`firewall` and the host's forwarding,
-kept together."""
+"""What the host lets jails do on the network: the tables of :mod:`firewall` and the host's forwarding, kept together.
+
+While no jail has an interface, nothing of nf_tables is needed or used. The caller of what changes something holds the
+lock ``host``.
+"""
 
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
-import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..errors import JailError
 from . import firewall, forwarding, ingress
 from .addresses import Interface, hosts
 from .firewall import BRIDGES, ISOLATED, MASQUERADE, OPENED, PACED, Change, Entry, Sets, Tables
+from .ingress import SHARED, Rules
 from .links import Live
 
-_DEVICE = re.compile(r"vj(\d+)n\d+")
+_CHAIN = re.compile(r"vj(\d+)n\d+(/6)?")
 
 
-class Guard:
-    """The tables, read once and from then on known by our own changes.
+def describe(live: Live) -> Interface:
+    """An interface as the kernel has it, with what the tables say of it."""
+    own = hosts(live.interface)
+    tables = firewall.read([live.device], _asked([live.interface]))
+    shown = ingress.describe(live.device, live.interface, tables.filters)
+    return {
+        **shown,
+        "masquerade": _is_masqueraded(tables, shown, own),
+        "isolate": _is_isolated(tables, own, live.isolated),
+        "connections_max": _connections(tables, own, live.device),
+        "neighbours_max": live.interface["neighbours_max"] if _is_paced(tables, own) else 0,
+    }
 
-    While no jail has an interface, nothing of nf_tables is needed or used. The caller of what changes something holds
-    the lock ``host``.
+
+def prepare(wanted: Sequence[Interface]) -> None:
+    """See that there can be tables, before anything is changed for these interfaces, and have the host forward what
+    those that ask for masquerading need."""
+    if wanted:
+        firewall.check()
+    own = {host for interface in wanted if interface["masquerade"] for host in hosts(interface)}
+    if own:
+        forwarding.ensure(_versions(own))
+
+
+def converge(jail: str, wanted: Mapping[str, Interface], gone: Iterable[str]) -> None:
+    """Have in the tables what these interfaces of a jail need, and nothing of those that it had.
+
+    :param wanted: by the names of their host's ends, which are there and down if they are new.
+    :param gone: host's ends that were there until now.
     """
-
-    def __init__(self) -> None:
-        self._read: Tables | None = None
-
-    def _tables(self) -> Tables:
-        if self._read is None:
-            self._read = firewall.read()
-        return self._read
-
-    def describe(self, live: Live) -> Interface:
-        """An interface as the kernel has it, with what the tables say of it."""
-        tables, own = self._tables(), hosts(live.interface)
-        shown = ingress.describe(live.interface, tables.filters.get(live.device))
-        return {
-            **shown,
-            "masquerade": _is_masqueraded(tables, shown, own),
-            "isolate": _is_isolated(tables, own, live.isolated),
-            "connections_max": _connections(tables, own, live.device),
-            "neighbours_max": live.interface["neighbours_max"] if _is_paced(tables, own) else 0,
-        }
-
-    def prepare(self, wanted: Sequence[Interface]) -> None:
-        """See that there can be tables, before anything is changed for these interfaces, and have the host forward what
-        those that ask for masquerading need."""
-        if wanted:
-            firewall.check()
-        own = {host for interface in wanted if interface["masquerade"] for host in hosts(interface)}
-        if own:
-            forwarding.ensure(_versions(own))
-
-    def converge(self, jail: str, slot: int, wanted: Mapping[str, Interface], made: Iterable[str]) -> None:
-        """Have in the tables what these interfaces of a jail need, and nothing else of it.
-
-        :param wanted: by the names of their host's ends, which are there and down if they are new.
-        :param made: those that are new.
-        """
-        if not wanted and self._read is None and not firewall.exists():
-            return
-        if self._read is not None:
-            # Before Linux 6.16 a chain goes with its device; from then on it stays, and waits for another of that name.
-            for device in made:
-                self._read.filters.pop(device, None)
-        self._change(lambda tables: _changes(tables, jail, slot, wanted))
-
-    def _change(self, wanted: Callable[[Tables], Change]) -> None:
-        try:
-            firewall.change(self._tables(), wanted(self._tables()))
-        except JailError:
-            # Perhaps somebody else has changed them since they were read.
-            self._read = None
-            firewall.change(self._tables(), wanted(self._tables()))
-
-    def release(self, kept: Iterable[Interface], slots: Iterable[int]) -> None:
-        """Have nothing in the tables but what these interfaces need; with the last of them the tables go, and with the
-        last that asks for masquerading forwarding is put back.
-
-        :param slots: the numbers of jails whose host's ends are going.
-        """
-        kept = list(kept)
-        if not kept:
-            if firewall.exists():
-                firewall.remove_tables()
-            self._read = None
-        elif firewall.exists():
-            going = set(slots)
-            self._change(lambda tables: _all_but(tables, kept, going))
-        if not any(interface["masquerade"] for interface in kept):
-            forwarding.restore()
+    old = list(gone)
+    if wanted or (old and firewall.exists()):
+        tables = firewall.read([*wanted, *old], _asked(wanted.values()))
+        _carry_out(tables, _changes(tables, jail, wanted))
 
 
-def _all_but(tables: Tables, kept: Sequence[Interface], slots: set[int]) -> Change:
-    """That there is nothing but what these interfaces need, and nothing of jails with these numbers."""
-    devices = {name for _index, name in socket.if_nameindex() if _slot(name) not in slots}
-    forget = (tables.filters.keys() | tables.counts.keys()) - devices
-    take = {}
-    for name, there in tables.sets.items():
-        needed = _needed(kept, name)
-        take[name] = [each for each, entry in there.items() if each not in needed or entry.device in forget]
-    return Change((), {}, take, {}, (), {}, forget)
+def release(
+    jail: str, removed: Iterable[Interface], own: Sequence[Interface], others: Iterable[Interface], slots: Iterable[int]
+) -> None:
+    """Take out of the tables what nothing but these interfaces of a jail needed; with the last of all interfaces the
+    tables go, and with the last that asks for masquerading forwarding is put back.
+
+    :param own: what is on record of the jail.
+    :param others: and of all others, read as far as a question is open.
+    :param slots: the numbers of jails whose host's ends are going.
+    """
+    if firewall.exists():
+        if own or any(True for _each in others):
+            _release(jail, list(removed), own, others, set(slots))
+        else:
+            firewall.remove_tables()
+    if forwarding.is_noted() and not _is_any_masqueraded(own, others):
+        forwarding.restore()
 
 
-def _slot(device: str) -> int | None:
-    match = _DEVICE.fullmatch(device)
+def _release(
+    jail: str, removed: Sequence[Interface], own: Sequence[Interface], others: Iterable[Interface], slots: set[int]
+) -> None:
+    going = sorted(name for name in firewall.chain_names() if _slot(name) in slots) if slots else []
+    tables = firewall.read({name.partition("/")[0] for name in going}, _asked(removed))
+    stays = _all_entries(jail, (("", each) for each in own))
+    take = {
+        name: [each for each, entry in there.items() if entry.jail == jail and each not in stays.get(name, ())]
+        for name, there in tables.sets.items()
+    }
+    take[BRIDGES] = [each for each in tables.sets[BRIDGES] if not _is_any_masqueraded(own, others, each)]
+    _carry_out(tables, Change((), {}, take, {}, (), {}, going))
+
+
+def _is_any_masqueraded(own: Iterable[Interface], others: Iterable[Interface], bridge: str | None = None) -> bool:
+    """Whether an interface asks for masquerading, on this bridge or on any."""
+    every = itertools.chain(own, others)
+    return any(each["masquerade"] and bridge in (None, each["bridge"]) for each in every)
+
+
+def _carry_out(tables: Tables, wanted: Change) -> None:
+    try:
+        firewall.change(tables, wanted)
+    except JailError:
+        # Perhaps something leads to a chain that is to go: an address that was a jail's when a run was killed.
+        left = firewall.leading_to({*wanted.forget, *wanted.uncounted})
+        take = {name: {*wanted.take.get(name, ()), *left.get(name, ())} for name in {*wanted.take, *left}}
+        firewall.change(tables, wanted._replace(take=take))
+
+
+def _slot(chain: str) -> int | None:
+    match = _CHAIN.fullmatch(chain)
     return int(match[1]) if match else None
 
 
-def _needed(kept: Iterable[Interface], name: str) -> set[str]:
-    """The elements that a set has for these interfaces."""
-    if name == BRIDGES:
-        return {str(interface["bridge"]) for interface in kept if interface["masquerade"]}
-    found = (_entries("", "", interface) for interface in kept)
-    return {element for sets in found for element in sets.get(name, ())}
+def _asked(interfaces: Iterable[Interface]) -> dict[str, set[str]]:
+    """All that the sets could have of these interfaces, by set."""
+    found: dict[str, set[str]] = {}
+    for interface in interfaces:
+        for host in hosts(interface):
+            for kind in (MASQUERADE, ISOLATED, PACED, OPENED):
+                found.setdefault(firewall.set_of(kind, host), set()).add(host)
+        if interface["bridge"]:
+            found.setdefault(BRIDGES, set()).add(interface["bridge"])
+    return found
 
 
 def _entries(jail: str, device: str, interface: Interface) -> Sets:
@@ -136,29 +142,41 @@ def _entries(jail: str, device: str, interface: Interface) -> Sets:
     return found
 
 
-def _changes(tables: Tables, jail: str, slot: int, wanted: Mapping[str, Interface]) -> Change:
-    own: Sets = {name: {} for name in tables.sets}
-    for device, interface in wanted.items():
+def _all_entries(jail: str, interfaces: Iterable[tuple[str, Interface]]) -> Sets:
+    """Those of several, each given with its host's end."""
+    found: Sets = {}
+    for device, interface in interfaces:
         for name, entries in _entries(jail, device, interface).items():
-            own[name].update(entries)
+            found.setdefault(name, {}).update(entries)
+    return found
+
+
+def _changes(tables: Tables, jail: str, wanted: Mapping[str, Interface]) -> Change:
+    own = _all_entries(jail, wanted.items())
     put, take = {}, {}
     for name, there in tables.sets.items():
-        # Also an address that another jail had until now: that one's name goes with it.
-        put[name] = {element: entry for element, entry in own.get(name, {}).items() if there.get(element) != entry}
-        gone = [element for element, entry in there.items() if entry.jail == jail and element not in own[name]]
-        take[name] = [*gone, *(element for element in put[name] if element in there)]
-    rules = {device: ingress.rules(interface) for device, interface in wanted.items()}
+        needed = own.get(name, {})
+        put[name] = {element: entry for element, entry in needed.items() if there.get(element) != entry}
+        # Also an address that another jail had until now: that one's name goes with it. Bridges are for others too.
+        surplus = there.keys() - needed.keys() if name != BRIDGES else ()
+        take[name] = [*surplus, *(element for element in put[name] if element in there)]
+    rules = {device: ingress.rules(device, interface) for device, interface in wanted.items()}
     limits = {device: each["connections_max"] for device, each in wanted.items() if each["connections_max"]}
-    known = tables.filters.keys() | tables.counts.keys()
+    known = {*SHARED, *(chain for chains in rules.values() for chain in chains)}
     return Change(
         chains=firewall.chains_for(name for name, entries in own.items() if entries),
         put=put,
         take=take,
         counts={device: number for device, number in limits.items() if tables.counts.get(device) != number},
-        uncounted=[device for device in wanted if device in tables.counts and device not in limits],
-        filters={device: each for device, each in rules.items() if not each.stands_as(tables.filters.get(device))},
-        forget=[device for device in known if _slot(device) == slot and device not in wanted],
+        uncounted=tables.counts.keys() - limits.keys(),
+        filters={device: each for device, each in rules.items() if not _stands(tables, {**SHARED, **each})},
+        # Each after the one that calls it.
+        forget=sorted(tables.filters.keys() - known),
     )
+
+
+def _stands(tables: Tables, chains: Mapping[str, Rules]) -> bool:
+    return all(rules.stands_as(tables.filters.get(name)) for name, rules in chains.items())
 
 
 def _is_masqueraded(tables: Tables, interface: Interface, own: Sequence[str]) -> bool:

@@ -7,6 +7,10 @@ They stand at the hook ``ingress``, before any bridge, router or rule of somebod
 accepted before it is known to be the jail's own, and what cannot be read (headers that go on in another fragment, which
 hide router advertisements: RFC 7113) is accepted by no rule.
 
+What does not depend on the jail stands once, in chains that those of all interfaces call. An interface has a chain at
+its hook, and one for what has an IPv6 address of its own. None has a set without a name: whenever nft changes anything
+it reads all of those there are.
+
 Each rule has a comment with its name and a digest of its text, so that what stands can be compared whatever way a
 version of nft writes it.
 """
@@ -15,12 +19,12 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from .addresses import Interface, hosts
 
-ACCEPT, DROP = "accept", "drop"
+ACCEPT, DROP, NONE = "accept", "drop", "none"
 _SPOOFING, _ROUTER, _METADATA = "own", "router", "metadata"
 
 _LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
@@ -34,9 +38,12 @@ _ADVERTISE, _SOLICIT = "icmpv6 type nd-neighbor-advert", "icmpv6 type nd-neighbo
 _TARGET, _OPTION = "@th,64,128", "@th,192,64"
 _BARE, _WITH_ADDRESS = "ip6 length 24", "ip6 length 32"
 
+_NOT_IPV6 = "meta protocol != ip6 return"
+
 
 class Filter(NamedTuple):
-    """What stands at one device: what happens to frames that no rule decides, and the rules' comments in order."""
+    """What stands in one chain: what happens to frames that no rule decides (:data:`NONE` where that is another's to
+    say), and the rules' comments in order."""
 
     policy: str
     comments: tuple[str, ...]
@@ -62,84 +69,136 @@ def link_local(mac: str) -> str:
     return str(ipaddress.IPv6Address(bytes.fromhex("fe80000000000000") + identifier))
 
 
-def rules(interface: Interface) -> Rules:
-    """What should stand at the host's end of an interface."""
-    found = [*_always(), *_chosen(interface)]
-    if interface["spoof_protection"]:
-        found += [(_SPOOFING, text) for text in _only_its_own(interface)]
+def chains(device: str) -> list[str]:
+    """The names of the chains of an interface, by its host's end: that at the hook, and that for IPv6."""
+    return [device, f"{device}/6"]
+
+
+def rules(device: str, interface: Interface) -> dict[str, Rules]:
+    """What should stand in the chains of an interface. An interface that may send anything has the first alone."""
+    first, second = chains(device)
+    found = list(_chosen(interface))
+    if not interface["spoof_protection"]:
+        return {first: _rules(ACCEPT, found)}
+    found += [(_SPOOFING, text) for text in _only_its_own(interface, second)]
+    return {
+        first: _rules(DROP, found),
+        second: _rules(NONE, ((_SPOOFING, text) for text in _as_itself(interface))),
+    }
+
+
+def _rules(policy: str, named: Iterable[tuple[str, str]]) -> Rules:
+    found = list(named)
     return Rules(
-        DROP if interface["spoof_protection"] else ACCEPT,
+        policy,
         [text for _name, text in found],
         [f"{name} {hashlib.sha256(text.encode()).hexdigest()[:16]}" for name, text in found],
     )
 
 
-def describe(interface: Interface, there: Filter | None) -> Interface:
-    """An interface with the switches that what stands at its host's end shows; ``spoof_protection`` is ``None`` when
-    that is not what its addresses need."""
-    names = {comment.partition(" ")[0] for comment in there.comments} if there else set()
+def describe(device: str, interface: Interface, there: Mapping[str, Filter]) -> Interface:
+    """An interface with the switches that what stands shows; ``spoof_protection`` is ``None`` when that is not what its
+    addresses need.
+
+    :param there: by chain, those of all interfaces among them.
+    """
+    comments = there[device].comments if device in there else ()
+    names = {comment.partition(" ")[0] for comment in comments}
     shown: Interface = {
         **interface,
         "spoof_protection": _SPOOFING in names,
         "allow_router": _ROUTER not in names,
         "allow_metadata": _METADATA not in names,
     }
-    return shown if rules(shown).stands_as(there) else {**shown, "spoof_protection": None}
-
-
-def _always() -> Iterator[tuple[str, str]]:
-    # The host's own: one that lets packets to 127/8 be routed (route_localnet) must not let a jail's in.
-    for network in ("ip daddr 127.0.0.0/8", "ip6 daddr ::1", "ip6 daddr ::ffff:127.0.0.0/104"):
-        yield "loopback", f"{network} drop"
+    stands = all(each.stands_as(there.get(chain)) for chain, each in {**SHARED, **rules(device, shown)}.items())
+    return shown if stands else {**shown, "spoof_protection": None}
 
 
 def _chosen(interface: Interface) -> Iterator[tuple[str, str]]:
-    # A rule for each: a set of networks is read by nft whenever it changes anything.
+    yield "loopback", "jump to-loopback"
     if not interface["allow_metadata"]:
         own = [ipaddress.ip_address(host) in _LINK_LOCAL for host in hosts(interface) if ":" not in host]
-        for network in _METADATA4 if any(own) else (str(_LINK_LOCAL), *_METADATA4[2:]):
-            yield _METADATA, f"ip daddr {network} drop"
-        for network in _METADATA6:
-            yield _METADATA, f"ip6 daddr {network} drop"
+        yield _METADATA, "jump to-metadata" if any(own) else "jump to-link-local"
     if not interface["allow_router"]:
-        yield _ROUTER, "icmpv6 type nd-router-advert drop"
-        yield _ROUTER, "icmpv6 type nd-redirect drop"
-        yield _ROUTER, "icmp type redirect drop"
-        # Clients take an answer from whatever port it comes.
-        for port in ("sport 67", "sport 547", "dport 68", "dport 546"):
-            yield _ROUTER, f"udp {port} drop"
+        yield _ROUTER, "jump as-router"
 
 
-def _only_its_own(interface: Interface) -> Iterator[str]:
+def _to_loopback() -> Iterator[str]:
+    # The host's own: one that lets packets to 127/8 be routed (route_localnet) must not let a jail's in.
+    yield "ip daddr 127.0.0.0/8 drop"
+    yield _NOT_IPV6
+    yield "ip6 daddr ::1 drop"
+    yield "ip6 daddr ::ffff:127.0.0.0/104 drop"
+
+
+def _to_metadata(networks: Iterable[str]) -> Iterator[str]:
+    # A rule for each: a set of networks is read by nft whenever it changes anything.
+    yield from (f"ip daddr {network} drop" for network in networks)
+    yield _NOT_IPV6
+    yield from (f"ip6 daddr {network} drop" for network in _METADATA6)
+
+
+def _as_router() -> Iterator[str]:
+    yield "meta l4proto tcp return"
+    yield "icmpv6 type nd-router-advert drop"
+    yield "icmpv6 type nd-redirect drop"
+    yield "icmp type redirect drop"
+    # Clients take an answer from whatever port it comes.
+    yield from (f"udp {port} drop" for port in ("sport 67", "sport 547", "dport 68", "dport 546"))
+
+
+SHARED: Mapping[str, Rules] = {
+    name: _rules(NONE, ((name, text) for text in texts))
+    for name, texts in (
+        ("to-loopback", _to_loopback()),
+        ("to-metadata", _to_metadata(_METADATA4)),
+        ("to-link-local", _to_metadata((str(_LINK_LOCAL), *_METADATA4[2:]))),
+        ("as-router", _as_router()),
+    )
+}
+"""The chains that those of interfaces call."""
+
+
+def _only_its_own(interface: Interface, ipv6: str) -> Iterator[str]:
+    """
+    :param ipv6: the chain for what has an IPv6 address of its own.
+    """
     mac = interface["mac"]
     own4 = [host for host in hosts(interface) if ":" not in host]
-    own6 = [*(host for host in hosts(interface) if ":" in host), link_local(mac)]
+    own6 = _own6(interface)
     yield f"ether saddr != {mac} drop"
     # With a VLAN tag, whatever is in it, the type is the tag's.
-    yield "ether type != { ip, arp, ip6 } drop"
-    if own4:
-        yield f"{_ARP} arp operation 1-2 arp saddr ether {mac} arp saddr ip {_set(own4)} accept"
-        probe = f"arp saddr ip 0.0.0.0 arp daddr ip {_set(own4)}"  # RFC 5227
+    yield "ether type != ip ether type != arp ether type != ip6 drop"
+    yield from (f"ip saddr {host} accept" for host in own4)
+    yield from (f"ip6 saddr {host} goto {ipv6}" for host in own6)
+    for host in own4:
+        yield f"{_ARP} arp operation 1-2 arp saddr ether {mac} arp saddr ip {host} accept"
+        probe = f"arp saddr ip 0.0.0.0 arp daddr ip {host}"  # RFC 5227
         yield f"{_ARP} arp operation request arp saddr ether {mac} {probe} accept"
-        yield f"ip saddr {_set(own4)} accept"
-    yield from _neighbour_discovery(mac, own6)
+    yield from (f"ip6 saddr :: {_SOLICIT} {_TARGET} {_number(host)} accept" for host in own6)
+    for report in ("mld-listener-report", "mld2-listener-report"):
+        yield f"ip6 saddr :: ip6 daddr ff02::/16 icmpv6 type {report} accept"
+
+
+def _own6(interface: Interface) -> list[str]:
+    return [*(host for host in hosts(interface) if ":" in host), link_local(interface["mac"])]
+
+
+def _as_itself(interface: Interface) -> Iterator[str]:
+    """Under an IPv6 address of its own: all that can be read, and of neighbour discovery (RFC 4861 and RFC 4862) the
+    shapes that the kernel sends, so that no second option says something else."""
     # The comparison has no result, and the rule none, where the upper protocol cannot be found.
-    yield f"meta l4proto 0-255 ip6 saddr {_set(own6)} accept"
-
-
-def _neighbour_discovery(mac: str, own: Sequence[str]) -> Iterator[str]:
-    """RFC 4861 and RFC 4862, in the shapes that the kernel sends, so that no second option says something else."""
-    targets = _set(f"0x{int(ipaddress.ip_address(host)):032x}" for host in own)
-    digits = mac.replace(":", "")
-    yield f"ip6 saddr :: {_SOLICIT} {_TARGET} {targets} accept"
-    yield "ip6 saddr :: ip6 daddr ff02::/16 icmpv6 type { mld-listener-report, mld2-listener-report } accept"
-    yield f"ip6 saddr {_set(own)} {_ADVERTISE} {_TARGET} {targets} {_BARE} accept"
-    yield f"ip6 saddr {_set(own)} {_ADVERTISE} {_TARGET} {targets} {_WITH_ADDRESS} {_OPTION} 0x0201{digits} accept"
+    yield "meta l4proto != ipv6-icmp accept"
+    digits = interface["mac"].replace(":", "")
+    for host in _own6(interface):
+        yield f"{_ADVERTISE} {_TARGET} {_number(host)} {_BARE} accept"
+        yield f"{_ADVERTISE} {_TARGET} {_number(host)} {_WITH_ADDRESS} {_OPTION} 0x0201{digits} accept"
     yield f"{_ADVERTISE} drop"
-    yield f"ip6 saddr {_set(own)} {_SOLICIT} {_BARE} accept"
-    yield f"ip6 saddr {_set(own)} {_SOLICIT} {_WITH_ADDRESS} {_OPTION} 0x0101{digits} accept"
+    yield f"{_SOLICIT} {_BARE} accept"
+    yield f"{_SOLICIT} {_WITH_ADDRESS} {_OPTION} 0x0101{digits} accept"
     yield f"{_SOLICIT} drop"
+    yield "meta l4proto ipv6-icmp accept"
 
 
-def _set(elements: Iterable[str]) -> str:
-    return f"{{ {', '.join(elements)} }}"
+def _number(host: str) -> str:
+    return f"0x{int(ipaddress.ip_address(host)):032x}"

@@ -98,24 +98,25 @@ def converge(
     """Make the interfaces of the jail ``name`` exactly those ``wanted``, and touch nothing that is as it should be.
 
     :param masters: every wanted bridge by name.
-    :param guard: makes the filter, from the interfaces by host's end and the names of those that are new; before any
-        packet passes that did not pass until now.
+    :param guard: makes the filter, from the interfaces by host's end and the names of host's ends that are gone; before
+        any packet passes that did not pass until now.
     :raises OSError: what the kernel refused.
     :raises JailError: when the jail has a device of its own with a wanted name.
     """
     with _open_in(namespace) as jail:
         live = {pair.inside.name: pair for pair in pairs.survey(host, jail, slot)}
-        for gone in live.keys() - {interface["name"] for interface in wanted}:
-            host.delete_link(live.pop(gone).outside)
-        made = []
+        gone = [live.pop(name).outside for name in live.keys() - {interface["name"] for interface in wanted}]
+        for outside in gone:
+            host.delete_link(outside)
         for interface in wanted:
             if interface["name"] not in live:
                 here, there = _ends(
                     pairs.free_host_name(slot, live.values()), interface, masters[str(interface["bridge"])]
                 )
                 live[interface["name"]] = pairs.create(host, jail, namespace, here, there)
-                made.append(str(here["ifname"]))
-        guard({live[interface["name"]].outside.name: interface for interface in wanted}, made)
+        used = {pair.outside.name for pair in live.values()}
+        free = [outside.name for outside in gone if outside.name not in used]
+        guard({live[interface["name"]].outside.name: interface for interface in wanted}, free)
         news = []
         for interface in wanted:
             pair, bridge = live[interface["name"]], masters[str(interface["bridge"])]

@@ -12,9 +12,8 @@ unless the jail may configure its network.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
-from ..kernel import namespaces, nftables
+from ..kernel import namespaces, nfnetlink, nftables
 from . import firewall
 from .addresses import Interface
 
@@ -34,18 +33,23 @@ _RULES = (
 
 def read(namespace: int) -> dict[str, int]:
     """The numbers by interface, in the network namespace of this descriptor."""
-    return _limits(_objects(namespace))
+    return _look(namespace)[1]
 
 
-def _objects(namespace: int) -> list[dict[str, Any]]:
+def _look(namespace: int) -> tuple[bool, dict[str, int]]:
+    """Whether there is a table, and the numbers."""
+
+    def look() -> tuple[bool, dict[str, int]]:
+        with nfnetlink.Reader() as reader:
+            chain = reader.chains(_TABLE, [_CHAIN]).get(_CHAIN)
+            hooked = chain is not None and chain.hook == _CHAIN
+            return reader.has_table(_TABLE), _limits(reader.all_comments(_TABLE)) if hooked else {}
+
     with namespaces.inside(namespace, "net"):
-        return firewall.show(f"table {_TABLE}")
+        return firewall.ask(look)
 
 
-def _limits(objects: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    if not any(each["chain"].get("hook") == _CHAIN for each in objects if "chain" in each):
-        return {}
-    comments = [str(each["rule"].get("comment", "")) for each in objects if "rule" in each]
+def _limits(comments: Sequence[str]) -> dict[str, int]:
     pairs = {comment: comment.partition(" ") for comment in comments}
     if any(comments.count(comment) != len(_RULES) + 1 or not pairs[comment][2].isdigit() for comment in comments):
         return {}  # rules of somebody else, or not all of ours
@@ -55,9 +59,9 @@ def _limits(objects: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 def converge(namespace: int, wanted: Iterable[Interface]) -> None:
     """Have exactly these interfaces' numbers hold there."""
     limits = {interface["name"]: interface["neighbours_max"] for interface in wanted if interface["neighbours_max"]}
-    objects = _objects(namespace)
-    if _limits(objects) != limits:
-        statements = [*([f"delete table {_TABLE}"] if objects else []), *_statements(limits)]
+    there, found = _look(namespace)
+    if found != limits:
+        statements = [*([f"delete table {_TABLE}"] if there else []), *_statements(limits)]
         with namespaces.inside(namespace, "net"):
             firewall.ask(lambda: nftables.run("\n".join(statements)))
 

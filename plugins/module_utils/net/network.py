@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from .. import files
 from ..errors import JailError
-from . import bridges, links, loopback, neighbours
+from . import bridges, guard, links, loopback, neighbours
 from .addresses import Interface, gateways
-from .guard import Guard
 from .netlink import Link, Netlink
 
 _LOCK = "host"
@@ -22,13 +22,12 @@ class Network:
     """The host's side of the network, for one run over any number of jails; a context manager.
 
     The host is the caller's network namespace, and a jail's is a descriptor, for a pid may pass to another process.
-    The host's filter is read once in such a run; all else is read from the kernel at each call. Every method raises
-    :class:`JailError`. Those that change what jails share take the lock ``host``, so the caller must not hold it.
+    Everything is read from the kernel at each call. Every method raises :class:`JailError`. Those that change what
+    jails share take the lock ``host``, so the caller must not hold it.
     """
 
     def __init__(self) -> None:
         self._socket: Netlink | None = None
-        self._guard = Guard()
 
     def __enter__(self) -> Network:
         return self
@@ -55,7 +54,7 @@ class Network:
         with _explained():
             if loopback.is_alone(namespace):
                 return []
-            found = [self._guard.describe(live) for live in links.read(self._open(), namespace, slot)]
+            found = [guard.describe(live) for live in links.read(self._open(), namespace, slot)]
             limits = neighbours.read(namespace) if found else {}
             for interface in found:
                 if interface["neighbours_max"]:
@@ -73,9 +72,9 @@ class Network:
         :param wanted: what :func:`.addresses.parse_interfaces` gave.
         """
 
-        def guard(by_device: Mapping[str, Interface], made: Sequence[str]) -> None:
+        def protect(by_device: Mapping[str, Interface], gone: Sequence[str]) -> None:
             with files.locked(_LOCK):
-                self._guard.converge(name, slot, by_device, made)
+                guard.converge(name, by_device, gone)
             neighbours.converge(namespace, wanted)
 
         with _explained():
@@ -84,25 +83,48 @@ class Network:
                 return
             host = self._open()
             with files.locked(_LOCK):
-                self._guard.prepare(wanted)
+                guard.prepare(wanted)
                 masters = _ensure_bridges(host, wanted)
-            links.converge(host, namespace, name, slot, wanted, masters=masters, guard=guard)
+            links.converge(host, namespace, name, slot, wanted, masters=masters, guard=protect)
 
     def release(
-        self, removed: Sequence[Interface], recorded: Callable[[], Iterable[Interface]], slots: Iterable[int] = ()
+        self,
+        jail: str,
+        removed: Sequence[Interface],
+        own: Callable[[], Sequence[Interface]],
+        others: Callable[[], Iterable[Interface]],
+        slots: Iterable[int] = (),
     ) -> None:
-        """Take away what only the interfaces in ``removed`` needed: bridges of ours and their addresses, what the
-        filter has of them, and when no jail is masqueraded any more, forwarding.
+        """Take away what only the interfaces in ``removed``, of this ``jail``, needed: bridges of ours and their
+        addresses, what the filter has of them, and when no jail is masqueraded any more, forwarding.
 
-        :param recorded: gives the interfaces of all jails that are on record. It is called under the lock, so that a
-            jail that another process starts meanwhile is either among them or makes anew what it needs.
+        :param own: gives the interfaces that are on record of the jail. It is called under the lock, as is the next, so
+            that a jail that another process starts meanwhile is either among them or makes anew what it needs.
+        :param others: and those of all other jails: it is asked for no more of them than it takes to know.
         :param slots: the numbers of jails of which nothing is to stay.
         """
         with _explained(), files.locked(_LOCK):
-            kept = list(recorded())
-            self._guard.release(kept, slots)
+            kept, rest = own(), _Read(others())
+            guard.release(jail, removed, kept, rest, slots)
             if removed:
-                bridges.release(self._open(), removed, kept)
+                bridges.release(self._open(), removed, _Read(itertools.chain(kept, rest)))
+
+
+class _Read(Iterable[Interface]):
+    """What an iterator gives, read no further than it is asked for, and no part of it twice."""
+
+    def __init__(self, source: Iterable[Interface]) -> None:
+        self._coming = iter(source)
+        self._known: list[Interface] = []
+
+    def __iter__(self) -> Iterator[Interface]:
+        for number in itertools.count():
+            if number == len(self._known):
+                try:
+                    self._known.append(next(self._coming))
+                except StopIteration:
+                    return
+            yield self._known[number]
 
 
 @contextlib.contextmanager

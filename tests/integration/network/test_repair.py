@@ -57,6 +57,9 @@ ON_HOST = [
     "nft delete chain netdev jails vj1n0",
     "nft insert rule netdev jails vj1n0 accept",
     "nft add chain netdev jails vj1n0 '{ policy accept; }'",
+    "nft flush chain netdev jails vj1n0/6",
+    "nft flush chain netdev jails to-loopback",
+    "nft insert rule netdev jails as-router accept",
     "nft flush chain inet jails prerouting",
     "nft flush chain inet jails vj1n0",
     "nft delete element inet jails opened4 { 10.77.0.11 }",
@@ -107,6 +110,16 @@ def test_a_jail_that_starts_again_before_its_old_namespace_is_gone(start: Callab
     converge(new, FULL)
     assert_reachable("10.77.0.11", new.pid)
     assert read(old) == []
+
+
+def test_an_address_that_still_leads_to_a_chain_that_goes(jail: Jail) -> None:
+    """As when a run was killed over a change of addresses."""
+    wanted = converge(jail, FULL)
+    run("nft add element inet jails opened4 '{ 10.77.0.99 : jump vj1n0 }'")
+    for _time in range(2):
+        converge(jail)
+        assert "vj1n0" not in run("nft list table inet jails") + run("nft list table netdev jails")
+        assert converge(jail, FULL) == wanted
 
 
 def test_a_bridge_that_was_left_half_made(jail: Jail) -> None:

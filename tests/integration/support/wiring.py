@@ -96,9 +96,9 @@ def look(network: Network, jail: Jail) -> list[Interface]:
 
 
 def release(removed: list[Interface], *kept: Interface) -> None:
-    """Take away what only the removed interfaces needed."""
+    """Take away what only the removed interfaces, of the jail ``web1``, needed, where others keep theirs."""
     with Network() as network:
-        network.release(removed, lambda: kept)
+        network.release("web1", removed, list, lambda: kept)
 
 
 def connect(address: str, server: int, client: int = 0) -> tuple[socket.socket, socket.socket]:

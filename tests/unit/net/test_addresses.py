@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import itertools
 import json
 import re
 from typing import Any, Literal
@@ -227,6 +228,23 @@ def test_every_jail_of_a_conflict_is_told() -> None:
     networks = {name: simple(name, f"10.0.0.{number}/24") for number, name in enumerate("abc", 2)}
     networks["d"] = simple("d", "10.0.0.9/24", bridge="br-other")
     assert conflicts(networks).keys() == {"a", "b", "c", "d"}
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 63), st.integers(26, 31)), max_size=12))
+def test_overlaps_are_those_of_each_pair(places: list[tuple[str, int, int]]) -> None:
+    """The rule itself, for every pair of prefixes."""
+    networks: dict[str, list[Interface]] = {}
+    for number, (bridge, host, length) in enumerate(places):
+        interface = simple(f"j{number:02}", "10.0.0.1/24", bridge=bridge)[0]
+        networks[f"j{number:02}"] = [{**interface, "addresses": [f"10.0.{number % 2}.{host}/{length}"]}]
+    expected = set()
+    for one, other in itertools.combinations(networks, 2):
+        first, second = networks[one][0], networks[other][0]
+        prefixes = [ipaddress.ip_interface(each["addresses"][0]) for each in (first, second)]
+        same_host = prefixes[0].ip == prefixes[1].ip
+        if same_host or (first["bridge"] != second["bridge"] and prefixes[0].network.overlaps(prefixes[1].network)):
+            expected |= {one, other}
+    assert conflicts(networks).keys() == expected
 
 
 def _interfaces(version: Literal[4, 6]) -> st.SearchStrategy[str]:
