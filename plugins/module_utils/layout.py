@@ -31,6 +31,8 @@ RUN = "/run/jails"
 """Live bookkeeping: ``NAME/``, gone after a reboot like the jails themselves."""
 LOCKS = f"{RUN}/.locks"
 CACHE = f"{RUN}/.cache"
+BORROWED = f"{RUN}/.borrowed.json"
+"""What jails have of the host's network until they give it back: devices, and settings with their values before."""
 
 LOG = "/var/log/jails"
 BUILD_LOG = f"{LOG}/build.log"

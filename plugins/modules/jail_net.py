@@ -9,10 +9,12 @@ DOCUMENTATION = r"""
 module: jail_net
 short_description: Give jails network interfaces, addresses and name servers
 description:
-  - Each interface is a veth pair between the jail and a bridge on the host. A bridge that is not there is made, and
-    carries the gateway addresses of its jails; one that the administrator made is used as it is.
-  - What comes out of a jail is filtered at the host's end of each interface, before the jail's first instruction. The
-    rules stand in tables of nftables named C(jails), which nobody else should change; no other is touched.
+  - Each interface is a veth pair between the jail and a bridge on the host, unless its O(interfaces[].type) says
+    otherwise. A bridge that is not there is made, and carries the gateway addresses of its jails; one that the
+    administrator made is used as it is.
+  - What comes out of a jail is filtered at the host's end of each interface, before the jail's first instruction; where
+    there is no such end, where it leaves the jail's own device. The rules stand in tables of nftables named C(jails),
+    which nobody else should change; no other is touched.
   - What differs in a running jail is changed at once, and nothing else is touched; of any other jail it is recorded
     for the next start.
   - An option that is left out is left as it is.
@@ -38,35 +40,94 @@ options:
         description: The interface's name in the jail.
         type: str
         required: true
-      bridge:
-        description: The bridge on the host that it is a port of.
+      type:
+        description:
+          - V(veth), a port of O(interfaces[].bridge). This is what an interface is unless said otherwise.
+          - V(routed), a wire to the host and nobody else. The host routes each address to the jail, and is its gateway.
+            It forwards packets for as long as there is such an interface.
+          - V(macvlan), a device with a MAC address of its own on O(interfaces[].parent), as if it were plugged into the
+            same network. The host itself and the jail do not reach each other by it.
+          - V(ipvlan), likewise with the parent's MAC address, where a network allows one for each port. It needs a
+            kernel with C(CONFIG_IPVLAN), and has no link-local IPv6 address.
+          - V(phys), the device O(interfaces[].parent) itself, moved into the jail while it runs and given back with its
+            name, MAC address, MTU and state when the jail stops. A device that the host has addresses on, or that is a
+            port of a bridge, is refused. Of a jail that ends by itself the kernel gives back hardware only, which gets
+            its name and state again when the jail is next started, stopped or removed.
+          - What V(macvlan), V(ipvlan) and V(phys) send does not pass the host, which therefore can neither masquerade,
+            isolate nor count it; the other protections stand in the jail's network, where a jail with the capability
+            C(NET_ADMIN) can undo them.
+          - An interface that changes its type is made anew.
         type: str
-        required: true
+        choices: [veth, routed, macvlan, ipvlan, phys]
+      bridge:
+        description: The bridge on the host that it is a port of. Needed with type V(veth), and for no other.
+        type: str
+      parent:
+        description:
+          - The device of the host that the interface belongs to, or is. Needed with type V(macvlan), V(ipvlan) and
+            V(phys). A device that is moved into one jail is for no other.
+          - With type V(routed), the device at whose neighbours' questions for the jail's addresses the host answers
+            (proxy ARP and NDP). Left out, it answers nowhere.
+        type: str
       addresses:
-        description: IPv4 and IPv6 addresses with their prefix length, such as V(10.77.0.11/24).
+        description:
+          - IPv4 and IPv6 addresses with their prefix length, such as V(10.77.0.11/24). With type V(routed) each is for
+            itself alone, such as V(10.77.0.11/32) and V(fd77::11/128).
         type: list
         elements: str
       gateway:
-        description: The IPv4 gateway, in the prefix of one of the addresses. A bridge of ours carries it.
+        description:
+          - The IPv4 gateway, in the prefix of one of the addresses. A bridge of ours carries it.
+          - With type V(routed) what the host is called at its end, any address that nobody else has. Left out,
+            V(169.254.1.1), unless the jail has another way out.
         type: str
       gateway6:
-        description: The IPv6 gateway, likewise.
+        description: The IPv6 gateway, likewise; with type V(routed) V(fe80::1) where left out.
         type: str
+      routes:
+        description: Routes by this interface besides those of its gateways and addresses; all others are taken away.
+        type: list
+        elements: dict
+        suboptions:
+          to:
+            description: The network that is reached, such as V(10.9.0.0/16), or V(0.0.0.0/0) and V(::/0) for all.
+            type: str
+            required: true
+          via:
+            description:
+              - The neighbour that leads there, in the prefix of one of the addresses, or link-local. Left out, the
+                network's hosts are neighbours themselves.
+            type: str
+          metric:
+            description:
+              - Of several routes to one network the one with the least is taken. Left out, V(0) of IPv4 and V(1024) of
+                IPv6, which are those of gateways too.
+            type: int
+          table:
+            description:
+              - The number of the routing table. Left out, V(254), the main one. Another one is asked only by rules,
+                which a jail with the capability C(NET_ADMIN) can make.
+            type: int
       mac:
-        description: The hardware address. Left out, one that follows from the names of jail and interface.
+        description:
+          - The hardware address. Left out, one that follows from the names of jail and interface; with type V(phys) the
+            device's own. With type V(ipvlan) it is the parent's.
         type: str
       mtu:
         description: The largest packet in bytes. Left out, 1500.
         type: int
       masquerade:
-        description: Whether what the jail sends beyond its bridge leaves the host with the host's address.
+        description:
+          - Whether what the jail sends beyond its bridge leaves the host with the host's address. For type V(veth) and
+            V(routed).
         type: bool
       spoof_protection:
         description:
           - Whether the jail can send from its own MAC address and its own addresses only, also where it may make any
             frame (C(allow_raw_sockets) of M(cellblock.jails.jail_state)). ARP and neighbour discovery can tell only of
             these, and there are no VLAN tags. On unless said otherwise; V(false) lets all of that pass.
-          - It stands at the host's end of the interface, where no rule of somebody else comes before it.
+          - It stands at the host's end of the interface, where no rule of somebody else comes before it; with type
+            V(macvlan), V(ipvlan) and V(phys) at the interface itself.
         type: bool
       allow_router:
         description:
@@ -81,13 +142,14 @@ options:
       isolate:
         description:
           - Whether the interface hears nothing from other isolated interfaces, and they nothing from it, by the bridge
-            or by way of the host. Off unless said otherwise.
+            or by way of the host. Off unless said otherwise. For type V(veth) and V(routed).
         type: bool
       connections_max:
         description:
           - How many connections that the interface's addresses have opened the host tracks at once; more cannot be
             opened. V(0) is without a limit. Left out, V(8192).
           - Where nothing else on the host tracks connections, this does; V(0) for all interfaces avoids it.
+          - For type V(veth) and V(routed); others have the value V(0).
         type: int
       neighbours_max:
         description:
@@ -131,6 +193,20 @@ EXAMPLES = r"""
         gateway6: "fd77::1"
         masquerade: true
     dns: [192.0.2.53]
+
+- name: An address of the host's own network, without a bridge, and a network of its own behind a router
+  cellblock.jails.jail_net:
+    name: dns1
+    interfaces:
+      - name: eth0
+        type: routed
+        parent: eno1
+        addresses: [192.0.2.53/32, "2001:db8::53/128"]
+      - name: lab
+        type: macvlan
+        parent: eno2
+        addresses: [10.80.0.53/24]
+        routes: [{to: 10.81.0.0/16, via: 10.80.0.1}]
 
 - name: Tenants that do not see each other, behind a router that is a jail too
   cellblock.jails.jail_net:

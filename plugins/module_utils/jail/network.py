@@ -13,9 +13,10 @@ from typing import Any
 
 from ..errors import JailError
 from ..kernel import paths
-from ..net import addresses
+from ..net import addresses, conflicts
 from ..net.addresses import Interface
 from ..net.network import Network
+from ..net.shapes import SHAPES
 from . import enter, ids, store
 from .facet import Facet, Values, all_well, always, parse_each
 from .live import Running
@@ -125,12 +126,22 @@ def _interfaces(recorded: Mapping[str, Any]) -> list[Interface]:
     return addresses.completed(recorded.get("interfaces", []))
 
 
+_ROUTE = (
+    Option("to", required=True),
+    Option("via"),
+    Option("metric", type="int"),
+    Option("table", type="int"),
+)
+
 _INTERFACE = (
     Option("name", required=True),
-    Option("bridge", required=True),
+    Option("type", choices=tuple(SHAPES)),
+    Option("bridge"),
+    Option("parent"),
     Option("addresses", type="list", elements="str"),
     Option("gateway"),
     Option("gateway6"),
+    Option("routes", type="list", elements="dict", suboptions=_ROUTE),
     Option("mac"),
     Option("mtu", type="int"),
     Option("masquerade", type="bool"),
@@ -188,7 +199,7 @@ def _parse(given: Values, recorded: Values) -> dict[str, Any]:
 
 
 def _conflicts(desired: Mapping[str, Mapping[str, Any]]) -> Mapping[str, str]:
-    return addresses.conflicts({name: _interfaces(values) for name, values in desired.items()})
+    return conflicts.between({name: _interfaces(values) for name, values in desired.items()})
 
 
 def clash(name: str, desired: Mapping[str, Any]) -> str | None:

@@ -11,14 +11,16 @@ import ipaddress
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict, Union, cast
+
+from . import routes, shapes
+from .routes import Route
+from .shapes import GATEWAY, GATEWAY6, SHAPES, USUAL_TYPE
 
 IPAddress = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 IPInterface = Union[ipaddress.IPv4Interface, ipaddress.IPv6Interface]
 IPNetwork = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
-Place = tuple[Union[str, None], IPNetwork]
-Clash = tuple[str, str, str]
 
 DEFAULT_MTU = 1500
 _COUNT_MAX = 1_000_000
@@ -36,13 +38,22 @@ class Interface(TypedDict):
     """
 
     name: str
+    type: str
+    """One of :data:`.shapes.SHAPES`."""
     bridge: str | None
-    """``None`` only in what is there: the host's end is in no bridge, or does not carry packets."""
+    """Of a veth ``None`` only in what is there: the host's end is in no bridge, or does not carry packets."""
+    parent: str | None
+    """The device of the host that it is, or belongs to; of a routed one, where the host answers for its addresses."""
+    vlan: int | None
+    """The VLAN of the bridge that it is in."""
     addresses: list[str]
     """With prefix length, as :func:`in_order` sorts them."""
     gateway: str | None
     gateway6: str | None
+    routes: list[Route]
+    """Besides the gateways' and those that follow from addresses."""
     mac: str
+    """Empty where it is the parent's."""
     mtu: int
     """Bytes."""
     masquerade: bool
@@ -81,9 +92,21 @@ USUAL: Protection = {
 
 
 @functools.lru_cache(maxsize=8192)
-def _known(text: str) -> IPInterface:
+def known(text: str) -> IPInterface:
     """An address, with a prefix length or without. What all jails have is asked for again and again."""
     return ipaddress.ip_interface(text)
+
+
+class Place(TypedDict):
+    """Likewise: where an interface is, and where it leads."""
+
+    type: str
+    parent: str | None
+    vlan: int | None
+    routes: list[Route]
+
+
+USUAL_PLACE: Place = {"type": USUAL_TYPE, "parent": None, "vlan": None, "routes": []}
 
 
 def stable_mac(jail: str, interface: str) -> str:
@@ -110,16 +133,37 @@ def hosts(interface: Interface) -> list[str]:
     return [address.partition("/")[0] for address in interface["addresses"]]
 
 
+def has_host_end(interface: Interface) -> bool:
+    """Whether what the interface sends passes the host's filters."""
+    return SHAPES[interface["type"]].by_host
+
+
+def is_forwarded(interface: Interface) -> bool:
+    """Whether the jail needs the host to be a router."""
+    return interface["masquerade"] or interface["type"] == "routed"
+
+
+def carried(interface: Interface) -> list[str]:
+    """What the host is called at its end of a routed interface, with prefix length; nothing for other types."""
+    versions = {ipaddress.ip_interface(each).version for each in interface["addresses"]}
+    if interface["type"] != "routed":
+        return []
+    found = [f"{interface['gateway'] or GATEWAY}/32"] if 4 in versions else []
+    return found + ([f"{interface['gateway6'] or GATEWAY6}/128"] if 6 in versions else [])
+
+
 def gateways(interface: Interface) -> list[str]:
     """The gateways of an interface, each with the prefix length of the address that reaches it: ``10.77.0.1/24``.
 
-    A gateway that no address reaches is not listed.
+    A gateway that no address reaches is not listed, nor what the host is called at its own end (:func:`carried`).
     """
-    found = []
+    found: list[str] = []
+    if interface["type"] == "routed":
+        return found
     for gateway in filter(None, (interface["gateway"], interface["gateway6"])):
-        host = _known(gateway)
-        lengths = [64] if host.is_link_local else []
-        for address in map(_known, interface["addresses"]):
+        host = known(gateway)
+        lengths = [64] if ":" in gateway and host.is_link_local else []
+        for address in map(known, interface["addresses"]):
             if host.version == address.version and host.ip in address.network:
                 lengths.append(address.network.prefixlen)
         if lengths:
@@ -135,8 +179,24 @@ def parse_interfaces(jail: str, value: Sequence[Mapping[str, Any]]) -> list[Inte
     :raises ValueError: with a sentence that names the interface and what is wrong with it.
     """
     parsed = sorted((_parse_interface(jail, each) for each in value), key=lambda interface: interface["name"])
+    _lead_out(parsed)
     _check_together(parsed)
     return parsed
+
+
+def _lead_out(interfaces: Sequence[Interface]) -> None:
+    """A routed interface leads to the host and nowhere else: the first one has it as its gateway where the jail has no
+    other way out."""
+    for key, usual in (("gateway", GATEWAY), ("gateway6", GATEWAY6)):
+        ways = [routes.default(str(dict(each)[key])) for each in interfaces if dict(each)[key]]
+        ways += [route for each in interfaces for route in each["routes"]]
+        version = ipaddress.ip_address(usual).version
+        if any(ipaddress.ip_network(way["to"]) == ipaddress.ip_network(routes.default(usual)["to"]) for way in ways):
+            continue
+        for interface in interfaces:
+            if any(ipaddress.ip_interface(each.partition("/")[0]).version == version for each in carried(interface)):
+                interface.update({"gateway": usual} if version == 4 else {"gateway6": usual})
+                break
 
 
 def _parse_interface(jail: str, value: Mapping[str, Any]) -> Interface:
@@ -145,27 +205,58 @@ def _parse_interface(jail: str, value: Mapping[str, Any]) -> Interface:
         unknown = set(value) - set(Interface.__annotations__)
         if unknown:
             raise ValueError(f"unknown key {min(unknown)!r}")
+        kind = shapes.check(value)
+        shape = SHAPES[kind]
         addresses = [_address(text) for text in value.get("addresses") or ()]
+        shapes.check_lengths(kind, addresses)
         if value.get("masquerade") and not addresses:
             raise ValueError("masquerade needs an address to masquerade")
-        return {
+        counted = USUAL["connections_max"] if shape.by_host else 0
+        interface: Interface = {
             "name": name,
-            "bridge": _device_name(value.get("bridge"), "bridge name"),
+            "type": kind,
+            "bridge": _device_name(value["bridge"], "bridge name") if shape.on_bridge else None,
+            "parent": None if value.get("parent") is None else _device_name(value["parent"], "parent"),
+            "vlan": shapes.vlan(value.get("vlan")),
             "addresses": [str(address) for address in sorted(addresses, key=_position)],
-            "gateway": _gateway(value.get("gateway"), "gateway", 4, addresses),
-            "gateway6": _gateway(value.get("gateway6"), "gateway6", 6, addresses),
-            "mac": stable_mac(jail, name) if value.get("mac") is None else _mac(value["mac"]),
+            "gateway": _gateway(value.get("gateway"), "gateway", 4, addresses, kind),
+            "gateway6": _gateway(value.get("gateway6"), "gateway6", 6, addresses, kind),
+            "routes": [],
+            "mac": _mac_of(jail, name, value, kind),
             "mtu": DEFAULT_MTU if value.get("mtu") is None else _mtu(value["mtu"], addresses),
             "masquerade": bool(value.get("masquerade")),
             "spoof_protection": value.get("spoof_protection") is not False,
             "allow_router": bool(value.get("allow_router")),
             "allow_metadata": bool(value.get("allow_metadata")),
             "isolate": bool(value.get("isolate")),
-            "connections_max": _count(value, "connections_max", USUAL["connections_max"]),
+            "connections_max": _count(value, "connections_max", counted),
             "neighbours_max": _count(value, "neighbours_max", USUAL["neighbours_max"]),
         }
+        near = [each.partition("/")[0] for each in carried(interface)]
+        interface["routes"] = routes.parse(value.get("routes") or (), addresses, near)
+        _check_default(interface)
+        return interface
     except ValueError as error:
         raise ValueError(f"interface {name}: {error}") from None
+
+
+def _mac_of(jail: str, name: str, value: Mapping[str, Any], kind: str) -> str:
+    """A user's own, or what follows from the names; a device of the host keeps the one that it has."""
+    if value.get("mac"):
+        return _mac(value["mac"])
+    return stable_mac(jail, name) if SHAPES[kind].own_mac and not SHAPES[kind].alone else ""
+
+
+def _check_default(interface: Interface) -> None:
+    for key in ("gateway", "gateway6"):
+        gateway = dict(interface)[key]
+        for route in interface["routes"] if gateway else ():
+            usual = routes.default(str(gateway))
+            if {**route, "via": None} == {**usual, "via": None}:
+                raise ValueError(
+                    f"{key} {gateway} and the route {route['to']} via {route['via']} have the same metric "
+                    f"{route['metric']}; give the route another one"
+                )
 
 
 def _device_name(name: Any, what: str) -> str:
@@ -200,7 +291,7 @@ def _is_reserved(host: IPAddress, network: IPNetwork) -> bool:
     return host == network.network_address or (host.version == 4 and host == network.broadcast_address)
 
 
-def _gateway(text: Any, key: str, version: int, addresses: Sequence[IPInterface]) -> str | None:
+def _gateway(text: Any, key: str, version: int, addresses: Sequence[IPInterface], kind: str) -> str | None:
     if text is None:
         return None
     gateway = ipaddress.ip_address(text)
@@ -209,11 +300,22 @@ def _gateway(text: Any, key: str, version: int, addresses: Sequence[IPInterface]
     if version == 6 and gateway.is_link_local:
         return str(gateway)
     near = [address for address in addresses if gateway in address.network]
+    if kind == "routed":
+        return _host_name_of(gateway, key, addresses)
     if not near:
         have = ", ".join(str(address) for address in addresses if address.version == version) or "none"
         raise ValueError(f"{key} {text} lies in the prefix of none of its IPv{version} addresses ({have})")
     if any(_is_reserved(gateway, address.network) for address in near):
         raise ValueError(f"{key} {text} is the network or broadcast address of {near[0].network}")
+    return str(gateway)
+
+
+def _host_name_of(gateway: IPAddress, key: str, addresses: Sequence[IPInterface]) -> str:
+    """A gateway that the host is at its end of a routed interface: any address that is nobody's."""
+    if not any(address.version == gateway.version for address in addresses):
+        raise ValueError(f"{key} {gateway}: the interface has no IPv{gateway.version} address")
+    if gateway.is_multicast or gateway.is_unspecified or gateway.is_loopback:
+        raise ValueError(f"{key} {gateway} is not one that an interface can have")
     return str(gateway)
 
 
@@ -244,7 +346,7 @@ def _count(value: Mapping[str, Any], key: str, usual: int) -> int:
 
 def completed(interfaces: Iterable[Any]) -> list[Interface]:
     """Interfaces in the canonical form, as a version of ours may have recorded them that did not know all of it."""
-    return [cast(Interface, {**USUAL, **interface}) for interface in interfaces]
+    return [cast(Interface, {**USUAL_PLACE, **USUAL, **interface}) for interface in interfaces]
 
 
 def _check_together(interfaces: Sequence[Interface]) -> None:
@@ -252,7 +354,7 @@ def _check_together(interfaces: Sequence[Interface]) -> None:
     own = [host for interface in interfaces for host in hosts(interface)]
     _refuse_repeated("interface {}", [interface["name"] for interface in interfaces])
     _refuse_repeated("address {}", own)
-    _refuse_repeated("mac {}", [interface["mac"] for interface in interfaces])
+    _refuse_repeated("mac {}", [interface["mac"] for interface in interfaces if interface["mac"]])
     for key, given in (
         ("gateway", [interface["gateway"] for interface in interfaces if interface["gateway"]]),
         ("gateway6", [interface["gateway6"] for interface in interfaces if interface["gateway6"]]),
@@ -262,96 +364,14 @@ def _check_together(interfaces: Sequence[Interface]) -> None:
         if given and given[0] in own:
             raise ValueError(f"{key} {given[0]} is an address of the jail itself")
 
+    for one, other in itertools.combinations(interfaces, 2):
+        device = one["parent"] or one["bridge"]
+        alone = SHAPES[one["type"]].alone or SHAPES[other["type"]].alone
+        if alone and device == (other["parent"] or other["bridge"]):
+            raise ValueError(f"interfaces {one['name']} and {other['name']} both want the device {device}")
+
 
 def _refuse_repeated(what: str, values: Sequence[str]) -> None:
     for value, count in Counter(values).items():
         if count > 1:
             raise ValueError(f"{what.format(value)} is given {count} times")
-
-
-def conflicts(networks: Mapping[str, Sequence[Interface]]) -> dict[str, str]:
-    """What makes the interfaces of several jails impossible together.
-
-    :param networks: canonical interfaces by jail.
-    :returns: for each jail concerned a sentence that names both jails; empty when all can run at once.
-    """
-    found: dict[str, str] = {}
-    clashes = (_same_hosts(networks), _same_macs(networks), _gateways_taken(networks), _overlaps(networks))
-    for one, other, sentence in itertools.chain.from_iterable(clashes):
-        found.setdefault(one, sentence)
-        found.setdefault(other, sentence)
-    return found
-
-
-def _each(networks: Mapping[str, Sequence[Interface]]) -> Iterator[tuple[str, Interface]]:
-    for jail in sorted(networks):
-        for interface in networks[jail]:
-            yield jail, interface
-
-
-def _same_hosts(networks: Mapping[str, Sequence[Interface]]) -> Iterator[Clash]:
-    owner: dict[str, str] = {}
-    for jail, interface in _each(networks):
-        for host in hosts(interface):
-            other = owner.setdefault(host, jail)
-            if other != jail:
-                yield other, jail, f"jails {other} and {jail} both have the address {host}"
-
-
-def _same_macs(networks: Mapping[str, Sequence[Interface]]) -> Iterator[Clash]:
-    owner: dict[str, str] = {}
-    for jail, interface in _each(networks):
-        other = owner.setdefault(interface["mac"], jail)
-        if other != jail:
-            yield other, jail, f"jails {other} and {jail} both have the MAC address {interface['mac']}"
-
-
-def _gateways_taken(networks: Mapping[str, Sequence[Interface]]) -> Iterator[Clash]:
-    owner = {host: jail for jail, interface in _each(networks) for host in hosts(interface)}
-    length: dict[tuple[str | None, str], tuple[str, str]] = {}
-    for jail, interface in _each(networks):
-        for gateway in gateways(interface):
-            host = gateway.partition("/")[0]
-            if owner.get(host, jail) != jail:
-                other = owner[host]
-                yield other, jail, f"jail {other} has the address {host}, which is the gateway of jail {jail}"
-            other, before = length.setdefault((interface["bridge"], host), (jail, gateway))
-            if gateway != before:
-                where = f"the gateway of bridge {interface['bridge']}"
-                yield other, jail, f"{where} is {before} for jail {other} and {gateway} for jail {jail}"
-
-
-def _overlaps(networks: Mapping[str, Sequence[Interface]]) -> Iterator[Clash]:
-    """Prefixes that overlap on different bridges: the host could route them to one of the two only."""
-    users: dict[Place, list[str]] = {}
-    for jail, interface in _each(networks):
-        for address in interface["addresses"]:
-            users.setdefault((interface["bridge"], _known(address).network), []).append(jail)
-    known = list(users)
-    for pair in _overlapping(users):
-        one, other = sorted(pair, key=known.index)
-        for first, second in itertools.product(users[one], users[other]):
-            (bridge, prefix), (other_bridge, other_prefix) = one, other
-            has = f"jail {first} has {prefix} on bridge {bridge}"
-            yield first, second, f"{has}, which overlaps {other_prefix} of jail {second} on bridge {other_bridge}"
-
-
-def _overlapping(places: Iterable[Place]) -> Iterator[tuple[Place, Place]]:
-    """Those of different bridges whose prefixes overlap: then one lies in the other, so that in the order of addresses
-    all that a prefix lies in are before it, and none that has ended is looked at again."""
-    around: list[Place] = []
-    for place in sorted(places, key=_extent):
-        prefix = place[1]
-        while around and not _holds(around[-1][1], prefix):
-            around.pop()
-        yield from ((each, place) for each in around if each[0] != place[0])
-        around.append(place)
-
-
-def _extent(place: Place) -> tuple[int, int, int]:
-    prefix = place[1]
-    return prefix.version, int(prefix.network_address), prefix.prefixlen
-
-
-def _holds(outer: IPNetwork, inner: IPNetwork) -> bool:
-    return outer.version == inner.version and int(inner.network_address) <= int(outer.broadcast_address)

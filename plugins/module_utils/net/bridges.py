@@ -73,6 +73,18 @@ def _complete(host: Netlink, link: Link, wanted: set[str]) -> None:
         host.add_address(link, address)
 
 
+def without_dead_gateways(host: Netlink, bridge: Link, interface: Interface) -> Interface:
+    """An interface on a bridge of ours without those gateways that the bridge does not carry."""
+    wanted = gateways(interface)
+    have = set(host.addresses()) if wanted else set()
+    alive = {each.partition("/")[0] for each in wanted if (bridge.ifindex, each) in have}
+    return {
+        **interface,
+        "gateway": interface["gateway"] if interface["gateway"] in alive else None,
+        "gateway6": interface["gateway6"] if interface["gateway6"] in alive else None,
+    }
+
+
 def release(host: Netlink, removed: Iterable[Interface], kept: Iterable[Interface]) -> None:
     """Remove every bridge of ours that only interfaces in ``removed`` are on, or nothing, and from the others the
     addresses that were only for those interfaces.

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ..errors import JailError
 from . import firewall, forwarding, ingress
-from .addresses import Interface, hosts
+from .addresses import Interface, hosts, is_forwarded
 from .firewall import BRIDGES, ISOLATED, MASQUERADE, OPENED, PACED, Change, Entry, Sets, Tables
 from .ingress import SHARED, Rules
 from .links import Live
@@ -27,12 +27,12 @@ _CHAIN = re.compile(r"vj(\d+)n\d+(/6)?")
 def describe(live: Live) -> Interface:
     """An interface as the kernel has it, with what the tables say of it."""
     own = hosts(live.interface)
-    tables = firewall.read([live.device], _asked([live.interface]))
+    tables = firewall.read([live.device], _asked([(live.device, live.interface)]))
     shown = ingress.describe(live.device, live.interface, tables.filters)
     return {
         **shown,
-        "masquerade": _is_masqueraded(tables, shown, own),
-        "isolate": _is_isolated(tables, own, live.isolated),
+        "masquerade": _is_masqueraded(tables, shown, own, live.device),
+        "isolate": _is_isolated(tables, own, live.isolated if shown["type"] == "veth" else _has_isolated(tables, own)),
         "connections_max": _connections(tables, own, live.device),
         "neighbours_max": live.interface["neighbours_max"] if _is_paced(tables, own) else 0,
     }
@@ -40,10 +40,10 @@ def describe(live: Live) -> Interface:
 
 def prepare(wanted: Sequence[Interface]) -> None:
     """See that there can be tables, before anything is changed for these interfaces, and have the host forward what
-    those that ask for masquerading need."""
+    those need that are routed or ask for masquerading."""
     if wanted:
         firewall.check()
-    own = {host for interface in wanted if interface["masquerade"] for host in hosts(interface)}
+    own = {host for interface in wanted if is_forwarded(interface) for host in hosts(interface)}
     if own:
         forwarding.ensure(_versions(own))
 
@@ -56,7 +56,9 @@ def converge(jail: str, wanted: Mapping[str, Interface], gone: Iterable[str]) ->
     """
     old = list(gone)
     if wanted or (old and firewall.exists()):
-        tables = firewall.read([*wanted, *old], _asked(wanted.values()))
+        asked = _asked(wanted.items())
+        asked.setdefault(BRIDGES, set()).update(old)
+        tables = firewall.read([*wanted, *old], asked)
         _carry_out(tables, _changes(tables, jail, wanted))
 
 
@@ -64,7 +66,7 @@ def release(
     jail: str, removed: Iterable[Interface], own: Sequence[Interface], others: Iterable[Interface], slots: Iterable[int]
 ) -> None:
     """Take out of the tables what nothing but these interfaces of a jail needed; with the last of all interfaces the
-    tables go, and with the last that asks for masquerading forwarding is put back.
+    tables go, and with the last that needs it forwarding is put back.
 
     :param own: what is on record of the jail.
     :param others: and of all others, read as far as a question is open.
@@ -75,7 +77,7 @@ def release(
             _release(jail, list(removed), own, others, set(slots))
         else:
             firewall.remove_tables()
-    if forwarding.is_noted() and not _is_any_masqueraded(own, others):
+    if forwarding.is_noted() and not any(map(is_forwarded, itertools.chain(own, others))):
         forwarding.restore()
 
 
@@ -83,7 +85,10 @@ def _release(
     jail: str, removed: Sequence[Interface], own: Sequence[Interface], others: Iterable[Interface], slots: set[int]
 ) -> None:
     going = sorted(name for name in firewall.chain_names() if _slot(name) in slots) if slots else []
-    tables = firewall.read({name.partition("/")[0] for name in going}, _asked(removed))
+    ends = {name.partition("/")[0] for name in going}
+    asked = _asked(("", each) for each in removed)
+    asked.setdefault(BRIDGES, set()).update(ends)
+    tables = firewall.read(ends, asked)
     stays = _all_entries(jail, (("", each) for each in own))
     take = {
         name: [each for each, entry in there.items() if entry.jail == jail and each not in stays.get(name, ())]
@@ -93,10 +98,10 @@ def _release(
     _carry_out(tables, Change((), {}, take, {}, (), {}, going))
 
 
-def _is_any_masqueraded(own: Iterable[Interface], others: Iterable[Interface], bridge: str | None = None) -> bool:
-    """Whether an interface asks for masquerading, on this bridge or on any."""
+def _is_any_masqueraded(own: Iterable[Interface], others: Iterable[Interface], bridge: str) -> bool:
+    """Whether an interface asks for masquerading on this bridge."""
     every = itertools.chain(own, others)
-    return any(each["masquerade"] and bridge in (None, each["bridge"]) for each in every)
+    return any(each["masquerade"] and each["bridge"] == bridge for each in every)
 
 
 def _carry_out(tables: Tables, wanted: Change) -> None:
@@ -114,15 +119,14 @@ def _slot(chain: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def _asked(interfaces: Iterable[Interface]) -> dict[str, set[str]]:
-    """All that the sets could have of these interfaces, by set."""
+def _asked(interfaces: Iterable[tuple[str, Interface]]) -> dict[str, set[str]]:
+    """All that the sets could have of these interfaces, each given with its host's end, by set."""
     found: dict[str, set[str]] = {}
-    for interface in interfaces:
+    for device, interface in interfaces:
         for host in hosts(interface):
             for kind in (MASQUERADE, ISOLATED, PACED, OPENED):
                 found.setdefault(firewall.set_of(kind, host), set()).add(host)
-        if interface["bridge"]:
-            found.setdefault(BRIDGES, set()).add(interface["bridge"])
+        found.setdefault(BRIDGES, set()).update(filter(None, (interface["bridge"], device)))
     return found
 
 
@@ -137,8 +141,8 @@ def _entries(jail: str, device: str, interface: Interface) -> Sets:
     ):
         for host in hosts(interface) if asked else ():
             found.setdefault(firewall.set_of(kind, host), {})[host] = entry
-    if interface["masquerade"]:
-        found[BRIDGES] = {str(interface["bridge"]): Entry("")}
+    if is_forwarded(interface) and _way(interface, device):
+        found[BRIDGES] = {_way(interface, device): Entry("")}
     return found
 
 
@@ -158,7 +162,7 @@ def _changes(tables: Tables, jail: str, wanted: Mapping[str, Interface]) -> Chan
         needed = own.get(name, {})
         put[name] = {element: entry for element, entry in needed.items() if there.get(element) != entry}
         # Also an address that another jail had until now: that one's name goes with it. Bridges are for others too.
-        surplus = there.keys() - needed.keys() if name != BRIDGES else ()
+        surplus = [each for each in there if each not in needed and (name != BRIDGES or _slot(each) is not None)]
         take[name] = [*surplus, *(element for element in put[name] if element in there)]
     rules = {device: ingress.rules(device, interface) for device, interface in wanted.items()}
     limits = {device: each["connections_max"] for device, each in wanted.items() if each["connections_max"]}
@@ -179,16 +183,26 @@ def _stands(tables: Tables, chains: Mapping[str, Rules]) -> bool:
     return all(rules.stands_as(tables.filters.get(name)) for name, rules in chains.items())
 
 
-def _is_masqueraded(tables: Tables, interface: Interface, own: Sequence[str]) -> bool:
+def _way(interface: Interface, device: str) -> str:
+    """By which device of the host other jails reach an interface without leaving the host."""
+    return interface["bridge"] or device
+
+
+def _is_masqueraded(tables: Tables, interface: Interface, own: Sequence[str], device: str) -> bool:
     """Whether all addresses of an interface are masqueraded, and forwarded."""
     return (
         bool(own)
         and forwarding.is_recorded()
         and "postrouting" in tables.standing
-        and interface["bridge"] in tables.sets[BRIDGES]
+        and _way(interface, device) in tables.sets[BRIDGES]
         and all(host in tables.sets[firewall.set_of(MASQUERADE, host)] for host in own)
         and all(map(forwarding.is_on, _versions(own)))
     )
+
+
+def _has_isolated(tables: Tables, own: Sequence[str]) -> bool:
+    """Whether a routed interface is isolated: by way of the host is the only way."""
+    return any(host in tables.sets[firewall.set_of(ISOLATED, host)] for host in own)
 
 
 def _is_isolated(tables: Tables, own: Sequence[str], port: bool) -> bool | None:

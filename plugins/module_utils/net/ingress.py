@@ -22,7 +22,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from .addresses import Interface, hosts
+from .addresses import Interface, carried, hosts
 
 ACCEPT, DROP, NONE = "accept", "drop", "none"
 _SPOOFING, _ROUTER, _METADATA = "own", "router", "metadata"
@@ -118,7 +118,14 @@ def _chosen(interface: Interface) -> Iterator[tuple[str, str]]:
     yield "loopback", "jump to-loopback"
     if not interface["allow_metadata"]:
         own = [ipaddress.ip_address(host) in _LINK_LOCAL for host in hosts(interface) if ":" not in host]
-        yield _METADATA, "jump to-metadata" if any(own) else "jump to-link-local"
+        gateway = [each.partition("/")[0] for each in carried(interface) if ":" not in each]
+        if any(own):
+            yield _METADATA, "jump to-metadata"
+        elif gateway and ipaddress.ip_address(gateway[0]) in _LINK_LOCAL:
+            yield _METADATA, f"ip daddr != {gateway[0]} jump to-link-local"
+            yield _METADATA, "meta protocol != ip jump to-link-local"
+        else:
+            yield _METADATA, "jump to-link-local"
     if not interface["allow_router"]:
         yield _ROUTER, "jump as-router"
 
@@ -181,7 +188,9 @@ def _only_its_own(interface: Interface, ipv6: str) -> Iterator[str]:
 
 
 def _own6(interface: Interface) -> list[str]:
-    return [*(host for host in hosts(interface) if ":" in host), link_local(interface["mac"])]
+    own = [host for host in hosts(interface) if ":" in host]
+    # An ipvlan interface has none: its parent's follows from the same MAC address.
+    return own if interface["type"] == "ipvlan" else [*own, link_local(interface["mac"])]
 
 
 def _as_itself(interface: Interface) -> Iterator[str]:

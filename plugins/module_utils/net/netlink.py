@@ -18,14 +18,19 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Union
 
 from ..errors import JailError
+from .routes import USUAL_METRIC, Route
 
 _AF_INET, _AF_INET6 = 2, 10
 _FAMILIES = {4: _AF_INET, 6: _AF_INET6}
 _IFF_UP = 1
 _IFA_F_NODAD = 2  # the address is usable at once, without a second of duplicate address detection
 _NLM_F_DUMP_INTR = 0x10
-_RT_TABLE_MAIN = 254
+_RT_TABLE_LOCAL = 255
 _RTN_UNICAST = 1
+_RTPROTS_BY_ITSELF = (1, 2, 9)  # redirects, what follows from addresses, router advertisements
+_RT_SCOPE_LINK, _RT_SCOPE_NOWHERE = 253, 255
+_RTNH_F_ONLINK = 4
+_NTF_PROXY = 8
 _BR_STATE_DISABLED = 0
 _DUMP_TRIES = 10
 
@@ -49,7 +54,7 @@ class Link(NamedTuple):
     """Index of the bridge that it is a port of, or 0."""
     alias: str
     peer: int
-    """Index of a veth's other end, in that end's network namespace, or 0."""
+    """Index of a veth's other end or of the device below, in that one's network namespace, or 0."""
     peer_is_away: bool
     """Whether that is another namespace."""
     isolated: bool
@@ -63,14 +68,12 @@ class Address(NamedTuple):
     address: str
 
 
-class DefaultRoute(NamedTuple):
-    """A default route of the main table, or one next hop of it."""
+class DeviceRoute(NamedTuple):
+    """A route that somebody has made, or one next hop of it."""
 
-    version: int
     ifindex: int
     """Of the device that it leads to."""
-    gateway: str | None
-    metric: int
+    route: Route
 
 
 def _text(value: str | bytes | None) -> str:
@@ -101,17 +104,23 @@ def _address(message: Any) -> Address:
     return Address(message["index"], str(ipaddress.ip_interface(f"{host}/{message['prefixlen']}")))
 
 
-def _default_routes(version: int, messages: Iterable[Any]) -> Iterator[DefaultRoute]:
+def _routes(version: int, messages: Iterable[Any]) -> Iterator[DeviceRoute]:
     for message in messages:
         table = message.get_attr("RTA_TABLE") or message["table"]
         # A kernel without IPv6 answers a question for that family with IPv4.
-        if message["family"] != _FAMILIES[version] or message["dst_len"] or table != _RT_TABLE_MAIN:
+        if message["family"] != _FAMILIES[version] or message["type"] != _RTN_UNICAST or table == _RT_TABLE_LOCAL:
             continue
-        if message["type"] == _RTN_UNICAST:
-            metric = message.get_attr("RTA_PRIORITY") or 0
-            for hop in message.get_attr("RTA_MULTIPATH") or [message]:
-                ifindex = hop["oif"] if "oif" in hop else hop.get_attr("RTA_OIF")
-                yield DefaultRoute(version, ifindex, hop.get_attr("RTA_GATEWAY"), metric)
+        if message["proto"] in _RTPROTS_BY_ITSELF:
+            continue
+        to = message.get_attr("RTA_DST") or {4: "0.0.0.0", 6: "::"}[version]
+        for hop in message.get_attr("RTA_MULTIPATH") or [message]:
+            route: Route = {
+                "to": str(ipaddress.ip_network(f"{to}/{message['dst_len']}")),
+                "via": hop.get_attr("RTA_GATEWAY"),
+                "metric": message.get_attr("RTA_PRIORITY") or 0,
+                "table": table,
+            }
+            yield DeviceRoute(hop["oif"] if "oif" in hop else hop.get_attr("RTA_OIF"), route)
 
 
 def _load() -> tuple[Any, Any]:
@@ -190,12 +199,13 @@ class Netlink:
         """All addresses of all devices."""
         return [_address(message) for message in self._dump("listing the addresses", self._socket.addr)]
 
-    def default_routes(self) -> list[DefaultRoute]:
-        """The default routes of the main table, one for each next hop."""
-        found: list[DefaultRoute] = []
+    def routes(self) -> list[DeviceRoute]:
+        """The routes of all tables to one or many hosts elsewhere, one for each next hop, but none that the kernel has
+        made by itself."""
+        found: list[DeviceRoute] = []
         for version, family in _FAMILIES.items():
             messages = self._dump("listing the routes", self._socket.route, family=family)
-            found.extend(_default_routes(version, messages))
+            found.extend(_routes(version, messages))
         return found
 
     def add_bridge(self, name: str, mac: str) -> None:
@@ -210,6 +220,14 @@ class Netlink:
         """
         with self._doing(f"making the interface {there['ifname']} ({here['ifname']} on the host)"):
             self._socket.link("add", kind="veth", **here, peer=there)
+
+    def add_upper(self, kind: str, parent: Link, attributes: Attributes) -> None:
+        """Make a macvlan or ipvlan device above another one; it is down.
+
+        Attributes are those of :meth:`add_veth`, and ``macvlan_mode`` or ``ipvlan_mode`` (ip-link(8)).
+        """
+        with self._doing(f"making the interface {attributes['ifname']} ({kind} of {parent.name})"):
+            self._socket.link("add", kind=kind, link=parent.ifindex, **attributes)
 
     def is_idle_port(self, link: Link) -> bool:
         """Whether a port of a bridge is in the state "disabled" (bridge(8)), as it is for a moment after it came up."""
@@ -226,7 +244,10 @@ class Netlink:
         self.set_link(link, {"address": link.mac})
 
     def set_link(self, link: Link, attributes: Attributes) -> None:
-        """Change ``ifname``, ``ifalias``, ``address`` (the MAC one), ``mtu``, ``master``, ``state`` in one message."""
+        """Change ``ifname``, ``ifalias``, ``address`` (the MAC one), ``mtu``, ``master``, ``state`` in one message.
+
+        With ``net_ns_fd``, a descriptor, the device moves to that network namespace, and is down there.
+        """
         with self._doing(f"setting {attributes} on {link.name}"):
             self._socket.link("set", index=link.ifindex, **attributes)
 
@@ -250,19 +271,56 @@ class Netlink:
         with self._doing(f"removing the address {address} from {link.name}"):
             self._socket.addr("del", **_of(link, address))
 
-    def replace_default_route(self, link: Link, gateway: str) -> None:
-        """Make the default route of the gateway's family lead there, in place of one with the usual metric."""
-        family = _FAMILIES[ipaddress.ip_address(gateway).version]
-        with self._doing(f"making {gateway} the gateway of {link.name}"):
-            self._socket.route("replace", family=family, oif=link.ifindex, gateway=gateway)
+    def replace_route(self, link: Link, route: Route, *, onlink: bool = False) -> None:
+        """Make a route by a device, in place of one to the same network with the same metric.
 
-    def delete_default_route(self, route: DefaultRoute) -> None:
-        """Remove a default route."""
-        attributes = {"gateway": route.gateway} if route.gateway else {}
-        with self._doing(f"removing the default route by {route.gateway}"):
-            self._socket.route(
-                "del", family=_FAMILIES[route.version], oif=route.ifindex, priority=route.metric, **attributes
-            )
+        :param onlink: the neighbour is there, though no address says so.
+        """
+        attributes = {"flags": _RTNH_F_ONLINK} if onlink else {}
+        with self._doing(f"making the route to {route['to']} by {route['via'] or link.name}"):
+            self._socket.route("replace", **_of_route(link.ifindex, route, _RT_SCOPE_LINK), **attributes)
+
+    def delete_route(self, link: Link, route: Route) -> None:
+        """Remove a route by a device."""
+        with self._doing(f"removing the route to {route['to']} by {route['via'] or link.name}"):
+            self._socket.route("del", **_of_route(link.ifindex, route, _RT_SCOPE_NOWHERE))
+
+    def answers_for(self, link: Link, address: str) -> bool:
+        """Whether the host answers for an address at a device (ARP and neighbour discovery)."""
+        try:
+            with self._doing(f"looking whether {link.name} answers for {address}"):
+                return bool(self._socket.neigh("get", **_of_proxy(link, address)))
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                return False
+            raise
+
+    def answer_for(self, link: Link, address: str) -> None:
+        """Have the host answer for an address at a device, where the kernel lets it (proxy_ndp, forwarding)."""
+        with self._doing(f"having {link.name} answer for {address}"):
+            self._socket.neigh("replace", **_of_proxy(link, address))
+
+    def leave_unanswered(self, link: Link, address: str) -> None:
+        """The contrary."""
+        with self._doing(f"having {link.name} not answer for {address}"):
+            self._socket.neigh("del", **_of_proxy(link, address))
+
+
+def _of_proxy(link: Link, address: str) -> dict[str, Any]:
+    family = _FAMILIES[ipaddress.ip_address(address).version]
+    return {"ifindex": link.ifindex, "family": family, "dst": address, "flags": _NTF_PROXY}
+
+
+def _of_route(ifindex: int, route: Route, scope: int) -> dict[str, Any]:
+    to = ipaddress.ip_network(route["to"])
+    found = {"family": _FAMILIES[to.version], "oif": ifindex, "table": route["table"], "dst": route["to"]}
+    if route["metric"] != USUAL_METRIC[to.version] or to.version == 6:
+        found["priority"] = route["metric"]
+    if route["via"]:
+        found["gateway"] = route["via"]
+    elif to.version == 4:
+        found["scope"] = scope
+    return found
 
 
 def _of(link: Link, address: str) -> dict[str, Any]:

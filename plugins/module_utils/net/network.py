@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from .. import files
 from ..errors import JailError
-from . import bridges, guard, links, loopback, neighbours
-from .addresses import Interface, gateways
+from . import bridges, egress, guard, lent, links, loopback, neighbours, phys, proxies
+from .addresses import Interface, gateways, has_host_end
+from .attached import Site
 from .netlink import Link, Netlink
 
 _LOCK = "host"
@@ -54,7 +55,10 @@ class Network:
         with _explained():
             if loopback.is_alone(namespace):
                 return []
-            found = [guard.describe(live) for live in links.read(self._open(), namespace, slot)]
+            live = links.read(self._open(), namespace, slot)
+            found = [guard.describe(each) for each in live if each.device]
+            found += egress.describe(namespace, [(each.interface, each.mac) for each in live if not each.device])
+            found.sort(key=lambda interface: interface["name"])
             limits = neighbours.read(namespace) if found else {}
             for interface in found:
                 if interface["neighbours_max"]:
@@ -82,8 +86,9 @@ class Network:
             if not wanted and loopback.is_alone(namespace):
                 return
             host = self._open()
+            links.check(host, namespace, slot, wanted)
             with files.locked(_LOCK):
-                guard.prepare(wanted)
+                guard.prepare([interface for interface in wanted if has_host_end(interface)])
                 masters = _ensure_bridges(host, wanted)
             links.converge(host, namespace, name, slot, wanted, masters=masters, guard=protect)
 
@@ -108,6 +113,20 @@ class Network:
             guard.release(jail, removed, kept, rest, slots)
             if removed:
                 bridges.release(self._open(), removed, _Read(itertools.chain(kept, rest)))
+            proxies.release(self._open, removed, _Read(itertools.chain(kept, rest)))
+
+    def give_back(self, slot: int, namespace: int | None) -> None:
+        """Give the host back the devices that the jail with this ``slot`` has to itself.
+
+        :param namespace: a descriptor of its network namespace; ``None`` when that has ended with the jail.
+        """
+        if not lent.of(slot):
+            return
+        with _explained():
+            if namespace is not None:
+                with links.open_in(namespace) as jail:
+                    phys.give_back(Site(self._open(), jail, namespace, "", slot))
+            phys.recover(self._open(), slot)
 
 
 class _Read(Iterable[Interface]):
@@ -139,5 +158,7 @@ def _explained() -> Iterator[None]:
 def _ensure_bridges(host: Netlink, wanted: Iterable[Interface]) -> dict[str, Link]:
     carried: dict[str, set[str]] = {}
     for interface in wanted:
-        carried.setdefault(str(interface["bridge"]), set()).update(gateways(interface))
+        if not interface["bridge"]:
+            continue
+        carried.setdefault(interface["bridge"], set()).update(gateways(interface))
     return {name: bridges.ensure(host, name, addresses) for name, addresses in carried.items()}

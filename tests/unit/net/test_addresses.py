@@ -18,13 +18,16 @@ from hypothesis import strategies as st
 
 from ansible_collections.cellblock.jails.plugins.module_utils.net.addresses import (
     USUAL,
+    USUAL_PLACE,
     Interface,
-    conflicts,
+    carried,
+    completed,
     gateways,
     in_order,
     parse_interfaces,
     stable_mac,
 )
+from ansible_collections.cellblock.jails.plugins.module_utils.net.conflicts import between
 
 FULL = {
     "name": "eth0",
@@ -59,6 +62,7 @@ def test_the_canonical_form_is_whole() -> None:
         "mac": "02:ab:00:00:00:01",
         "mtu": 1400,
         "masquerade": True,
+        **USUAL_PLACE,
         **USUAL,
     }
 
@@ -80,6 +84,10 @@ def test_what_is_left_out_has_a_value() -> None:
         "isolate": False,
         "connections_max": 8192,
         "neighbours_max": 128,
+        "type": "veth",
+        "parent": None,
+        "vlan": None,
+        "routes": [],
     }
     assert parse_interfaces("web1", [least]) == [expected]
     assert parse_interfaces("web1", [{**dict.fromkeys(FULL), **least}]) == [expected]
@@ -109,7 +117,7 @@ def test_interfaces_are_sorted_by_name() -> None:
         ({"name": "eth0\n"}, r"interface name 'eth0\n' is not usable"),
         ({"name": None}, "interface name None is not usable"),
         ({"bridge": "0br"}, "interface eth0: bridge name '0br' is not usable"),
-        ({"bridge": None}, "interface eth0: bridge name None is not usable"),
+        ({"bridge": None}, "interface eth0: type veth needs a bridge"),
         ({"adresses": []}, "interface eth0: unknown key 'adresses'"),
         ({"addresses": ["10.77.0.11"]}, "address 10.77.0.11 has no prefix length; write it as 10.77.0.11/24"),
         ({"addresses": ["fd77::11"]}, "address fd77::11 has no prefix length; write it as fd77::11/64"),
@@ -133,6 +141,42 @@ def test_interfaces_are_sorted_by_name() -> None:
         ({"gateway6": "fe80::1%eth0"}, "gateway6 fe80::1%eth0 is not an IPv6 address"),
         ({"gateway6": "fd78::1"}, "gateway6 fd78::1 lies in the prefix of none of its IPv6 addresses (fd77::11/64)"),
         ({"addresses": ["10.77.0.11/24"]}, "gateway6 fd77::1 lies in the prefix of none of its IPv6 addresses (none)"),
+        ({"type": "bond"}, "type 'bond' is none of veth, routed, macvlan, ipvlan, phys"),
+        ({"parent": "eno1"}, "bridge br-jails and parent eno1 exclude each other"),
+        ({"bridge": None, "parent": "eno1"}, "type veth needs a bridge"),
+        ({"type": "macvlan", "bridge": None}, "type macvlan needs a parent"),
+        ({"type": "macvlan", "parent": "eno1"}, "bridge br-jails and parent eno1 exclude each other"),
+        ({"type": "routed"}, "bridge br-jails does not go with type routed"),
+        ({"type": "routed", "bridge": None}, "address fd77::11/64 is not for itself alone, as type routed needs it"),
+        ({"type": "ipvlan", "bridge": None, "parent": "eno1"}, "mac 02:AB:00:00:00:01 does not go with type ipvlan"),
+        ({"type": "phys", "bridge": None, "parent": "eno1"}, "masquerade does not go with type phys"),
+        (
+            {"type": "routed", "bridge": None, "addresses": [], "masquerade": False, "parent": "a b"},
+            "parent 'a b' is not usable",
+        ),
+        ({"vlan": 0}, "vlan 0 is not in the range 1 to 4094"),
+        ({"vlan": 4095}, "vlan 4095 is not in the range 1 to 4094"),
+        ({"routes": [{"via": "10.77.0.1"}]}, "route None"),
+        ({"routes": [{"to": "default"}]}, "route default: write it as 0.0.0.0/0 or ::/0"),
+        ({"routes": [{"to": "10.9.0.1/16"}]}, "route 10.9.0.1/16: 10.9.0.1/16 has host bits set"),
+        ({"routes": [{"to": "10.9.0.0/16", "dev": "x"}]}, "route: unknown key 'dev'"),
+        (
+            {"routes": [{"to": "10.9.0.0/16", "via": "10.78.0.1"}]},
+            "via 10.78.0.1 lies in the prefix of none of its IPv4",
+        ),
+        ({"routes": [{"to": "10.9.0.0/16", "via": "fd77::1"}]}, "via fd77::1 is not an IPv4 address"),
+        ({"routes": [{"to": "10.9.0.0/16", "via": "10.77.0.11"}]}, "via 10.77.0.11 is an address of the interface"),
+        ({"routes": [{"to": "10.9.0.0/16", "metric": -1}]}, "metric -1 is not in the range 0 to 4294967295"),
+        ({"routes": [{"to": "10.9.0.0/16", "table": 255}]}, "table 255 is the kernel's own"),
+        ({"routes": [{"to": "0.0.0.0/0", "via": "10.77.0.7"}]}, "have the same metric 0; give the route another one"),
+        (
+            {"routes": [{"to": "10.9.0.0/16", "via": "10.77.0.1"}, {"to": "10.9.0.0/16"}]},
+            "route 10.9.0.0/16 is given by no neighbour and 10.77.0.1 with the same metric 0 in table 254",
+        ),
+        (
+            {"addresses": ["fd77::11/64"], "gateway": None, "routes": [{"to": "10.9.0.0/16"}]},
+            "route 10.9.0.0/16: the interface has no IPv4 address",
+        ),
         ({"mac": "03:00:00:00:00:01"}, "mac 03:00:00:00:00:01 is not the address of one interface"),
         ({"mac": "00:00:00:00:00:00"}, "mac 00:00:00:00:00:00 is not the address of one interface"),
         ({"mac": "02:00:00:00:01"}, "mac 02:00:00:00:01 is not the address of one interface"),
@@ -155,11 +199,60 @@ def test_a_wrong_value_is_named(changes: dict[str, Any], sentence: str) -> None:
         ({"mac": FULL["mac"]}, "mac 02:ab:00:00:00:01 is given 2 times"),
         ({"addresses": ["10.78.0.2/24"], "gateway": "10.78.0.1"}, "gateway is given for 2 interfaces"),
         ({"addresses": ["10.77.0.1/24"]}, "gateway 10.77.0.1 is an address of the jail itself"),
+        (
+            {"bridge": None, "type": "phys", "parent": "br-jails"},
+            "interfaces eth0 and eth1 both want the device br-jails",
+        ),
     ],
 )
 def test_what_a_jail_cannot_have_twice(second: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=re.escape(sentence)):
         parse_interfaces("web1", [FULL, {"name": "eth1", "bridge": "br-jails", **second}])
+
+
+ROUTED = {"name": "eth0", "type": "routed", "addresses": ["10.77.0.11/32", "fd77::11/128"]}
+
+
+def test_a_routed_interface_is_the_way_out_where_there_is_no_other() -> None:
+    first, second = parse_interfaces("web1", [ROUTED, {**ROUTED, "name": "eth1", "addresses": ["10.77.0.12/32"]}])
+    assert (first["gateway"], first["gateway6"], second["gateway"]) == ("169.254.1.1", "fe80::1", None)
+    assert carried(first) == ["169.254.1.1/32", "fe80::1/128"]
+    assert carried(second) == ["169.254.1.1/32"]
+    routed, bridged = parse_interfaces("web1", [ROUTED, {"name": "eth1", "bridge": "b", "addresses": ["10.1.0.2/16"]}])
+    assert (routed["gateway"], bridged["gateway"]) == ("169.254.1.1", None)
+    way = {"to": "0.0.0.0/0", "via": "10.1.0.1", "metric": 5}
+    other = {"name": "eth1", "bridge": "b", "addresses": ["10.1.0.2/16"], "routes": [way]}
+    assert parse_interfaces("web1", [ROUTED, other])[0]["gateway"] is None
+
+
+def test_a_routed_interface_has_the_gateway_that_is_given() -> None:
+    routed = parse_interfaces("web1", [{**ROUTED, "gateway": "10.99.0.1"}])
+    assert routed[0]["gateway"] == "10.99.0.1"
+    assert carried(routed[0]) == ["10.99.0.1/32", "fe80::1/128"]
+    assert parse_interfaces("web1", routed) == routed
+
+
+def test_routes_are_sorted_and_whole() -> None:
+    given = [{"to": "fd09::/64", "metric": 0}, {"to": "10.9.0.0/16", "table": 7}, {"to": "10.8.0.0/16"}]
+    assert parse(routes=given)["routes"] == [
+        {"to": "10.9.0.0/16", "via": None, "metric": 0, "table": 7},
+        {"to": "10.8.0.0/16", "via": None, "metric": 0, "table": 254},
+        {"to": "fd09::/64", "via": None, "metric": 1024, "table": 254},
+    ]
+
+
+@pytest.mark.parametrize("kind", ["macvlan", "ipvlan", "phys"])
+def test_what_does_not_pass_the_host_is_not_counted_there(kind: str) -> None:
+    value = {"name": "eth0", "type": kind, "parent": "eno1", "addresses": ["10.77.0.11/24"]}
+    parsed = parse_interfaces("web1", [value])
+    assert parsed[0]["connections_max"] == 0
+    assert parsed[0]["mac"] == (stable_mac("web1", "eth0") if kind == "macvlan" else "")
+    assert parse_interfaces("web1", parsed) == parsed
+
+
+def test_interfaces_that_an_older_version_recorded() -> None:
+    old = {key: value for key, value in parse().items() if key not in USUAL_PLACE and key not in USUAL}
+    assert completed([old]) == [parse()]
 
 
 @pytest.mark.parametrize("address", ["10.77.0.0/31", "10.77.0.1/31", "10.77.0.0/32", "fd77::/127", "fd77::/128"])
@@ -186,7 +279,7 @@ def test_jails_that_go_together() -> None:
         "web2": parse_interfaces("web2", [{**FULL, "addresses": ["10.77.0.12/24", "fd77::12/64"], "mac": None}]),
         "dns1": simple("dns1", "10.78.0.11/24", bridge="br-other", gateway="10.78.0.1"),
     }
-    assert conflicts(networks) == {}
+    assert between(networks) == {}
 
 
 @pytest.mark.parametrize(
@@ -217,17 +310,42 @@ def test_jails_that_go_together() -> None:
             simple("b", "10.0.0.3/16", bridge="br-other"),
             "jail a has 10.0.0.0/24 on bridge br-jails, which overlaps 10.0.0.0/16 of jail b on bridge br-other",
         ),
+        (
+            simple("a", "10.0.0.2/32", bridge=None, type="routed"),
+            simple("b", "10.0.0.3/24", bridge="br-other"),
+            "jail a has 10.0.0.2/32 on the host's own routes, which overlaps 10.0.0.0/24 of jail b on bridge br-other",
+        ),
+        (
+            simple("a", "10.0.0.2/24", bridge=None, type="macvlan", parent="eno1"),
+            simple("b", "10.0.0.3/24", bridge=None, type="phys", parent="eno2"),
+            "jail a has 10.0.0.0/24 on device eno1, which overlaps 10.0.0.0/24 of jail b on device eno2",
+        ),
+        (
+            simple("a", "10.0.0.2/24", bridge=None, type="phys", parent="eno1"),
+            simple("b", "10.0.1.3/24", bridge=None, type="phys", parent="eno1"),
+            "jails a and b both want the device eno1, and a all of it",
+        ),
+        (
+            simple("a", "10.0.0.2/24", bridge=None, type="macvlan", parent="eno1"),
+            simple("b", "10.0.1.3/24", bridge=None, type="phys", parent="eno1"),
+            "jails a and b both want the device eno1, and b all of it",
+        ),
+        (
+            simple("a", "10.0.0.2/24", bridge="br-lan"),
+            simple("b", "10.0.1.3/24", bridge=None, type="phys", parent="br-lan"),
+            "jails a and b both want the device br-lan, and b all of it",
+        ),
     ],
 )
 def test_jails_that_do_not(one: list[Interface], other: list[Interface], sentence: str) -> None:
     bystander = simple("c", "192.0.2.3/24", bridge="br-third")
-    assert conflicts({"a": one, "b": other, "c": bystander}) == {"a": sentence, "b": sentence}
+    assert between({"a": one, "b": other, "c": bystander}) == {"a": sentence, "b": sentence}
 
 
 def test_every_jail_of_a_conflict_is_told() -> None:
     networks = {name: simple(name, f"10.0.0.{number}/24") for number, name in enumerate("abc", 2)}
     networks["d"] = simple("d", "10.0.0.9/24", bridge="br-other")
-    assert conflicts(networks).keys() == {"a", "b", "c", "d"}
+    assert between(networks).keys() == {"a", "b", "c", "d"}
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 63), st.integers(26, 31)), max_size=12))
@@ -244,7 +362,7 @@ def test_overlaps_are_those_of_each_pair(places: list[tuple[str, int, int]]) -> 
         same_host = prefixes[0].ip == prefixes[1].ip
         if same_host or (first["bridge"] != second["bridge"] and prefixes[0].network.overlaps(prefixes[1].network)):
             expected |= {one, other}
-    assert conflicts(networks).keys() == expected
+    assert between(networks).keys() == expected
 
 
 def _interfaces(version: Literal[4, 6]) -> st.SearchStrategy[str]:
@@ -316,8 +434,8 @@ def test_conflicts_are_mutual_and_independent_of_order(addresses: list[str]) -> 
             networks[f"j{number}"] = simple(f"j{number}", address, bridge=f"br{number % 2}")
         except ValueError:
             continue
-    found = conflicts(networks)
-    assert found == conflicts(dict(reversed(networks.items())))
+    found = between(networks)
+    assert found == between(dict(reversed(networks.items())))
     for jail, sentence in found.items():
         assert jail in networks
         assert sum(f"jail {each}" in sentence or f" {each} " in sentence for each in networks) >= 2
