@@ -33,10 +33,14 @@ _GIVEN_UP = (
     ("neighbours_max", 0, "it can fill the kernel's table of neighbours, which is one for all"),
 )
 """Key, value, and what follows from it where it is this."""
+_BESIDE_THE_HOST = (
+    "what it sends passes none of the host's rules: only the filter in the jail's own network holds it, and a jail "
+    "with NET_ADMIN can undo that"
+)
 
 
 @functools.lru_cache(maxsize=1)
-def _host() -> Network:
+def host() -> Network:
     """The host's network, one for all jails that this process works on: one socket, one reading of what they share."""
     return Network()
 
@@ -98,7 +102,7 @@ def is_uncounted(running: Running) -> bool:
 
 def _read_interfaces(running: Running) -> list[Interface]:
     with _namespace(running) as namespace:
-        found = _host().read(namespace, running.slot)
+        found = host().read(namespace, running.slot)
     return [_as_far_as_held(running, interface) for interface in found]
 
 
@@ -119,7 +123,7 @@ def _write_interfaces(running: Running, value: list[Interface]) -> None:
 
 def _converge(running: Running, wanted: list[Interface]) -> None:
     with _namespace(running) as namespace:
-        _host().converge(namespace, running.name, running.slot, wanted)
+        host().converge(namespace, running.name, running.slot, wanted)
 
 
 def _interfaces(recorded: Mapping[str, Any]) -> list[Interface]:
@@ -195,11 +199,22 @@ def _parse(given: Values, recorded: Values) -> dict[str, Any]:
             values["interfaces"] = addresses.parse_interfaces(given["name"], given["interfaces"])
         except ValueError as error:
             raise JailError(str(error), option="interfaces") from error
+        host().check_parents(values["interfaces"])
     return values
 
 
 def _conflicts(desired: Mapping[str, Mapping[str, Any]]) -> Mapping[str, str]:
     return conflicts.between({name: _interfaces(values) for name, values in desired.items()})
+
+
+def lends(wiring: Mapping[str, Any]) -> bool:
+    """Whether a jail with these canonical options has devices of the host."""
+    return any(interface["type"] == "phys" for interface in _interfaces(wiring))
+
+
+def leave_unanswered(wiring: Mapping[str, Any], name: str) -> None:
+    """Have the host answer for no address that only this jail has, by these canonical options."""
+    host().leave_unanswered(_interfaces(wiring), lambda: _others(name))
 
 
 def clash(name: str, desired: Mapping[str, Any]) -> str | None:
@@ -224,13 +239,13 @@ def release(name: str) -> None:
     """Take away what a jail's network has left on the host, as if the jail were not recorded any more."""
     slot = ids.find(name)
     slots = [] if slot is None else [slot]
-    _host().release(name, _recorded([name]), list, lambda: _others(name), slots)
+    host().release(name, _recorded([name]), list, lambda: _others(name), slots)
 
 
 def release_interfaces(name: str, removed: list[Interface]) -> None:
     """Give up what these interfaces of a jail used on the host, where no recorded interface uses it."""
     if removed:
-        _host().release(name, removed, lambda: _recorded([name]), lambda: _others(name))
+        host().release(name, removed, lambda: _recorded([name]), lambda: _others(name))
 
 
 def _recorded(jails: Iterable[str]) -> list[Interface]:
@@ -249,11 +264,19 @@ def given_up(name: str, wanted: Mapping[str, Any]) -> list[str]:
 
     :param wanted: canonical options that are about to be recorded.
     """
+    interfaces = _interfaces({**store.read(name, "net"), **wanted})
     return [
-        f"interfaces: {interface['name']}: {sentence}"
-        for interface in _interfaces({**store.read(name, "net"), **wanted})
-        for key, value, sentence in _GIVEN_UP
-        if dict(interface)[key] == value
+        *(
+            f"interfaces: {interface['name']}: {sentence}"
+            for interface in interfaces
+            for key, value, sentence in _GIVEN_UP
+            if dict(interface)[key] == value and (addresses.has_host_end(interface) or key != "connections_max")
+        ),
+        *(
+            f"interfaces: {interface['name']}: of type {interface['type']}, {_BESIDE_THE_HOST}"
+            for interface in interfaces
+            if not addresses.has_host_end(interface)
+        ),
     ]
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -18,6 +19,7 @@ from ..rootfs import notes, storage
 from . import (
     adopt,
     apart,
+    borrowing,
     ceiling,
     console,
     devices,
@@ -69,8 +71,11 @@ def start(name: str) -> None:
     started_with = {"command": desired.get("command"), "init": desired.get("init", policy.INIT), **holds}
     hostname = desired.get("hostname", name)
 
+    failing = contextlib.ExitStack()
+
     def before_go(pid: int, started: int) -> None:
         running = Running(name, pid, started, slot, first_id, started_with, time.time(), isolation)
+        failing.enter_context(borrowing.given_back_on_failure(running, wiring))
         network.wire(running, wiring)
         if holds["sysctls"]:
             sysctls.set_first(running, holds["sysctls"])
@@ -82,7 +87,7 @@ def start(name: str) -> None:
         limit(group, store.read(name, "limits"))
         isolation = isolation._replace(devices_filtered=devices.restrict(group, isolation.devices))
         isolation = labels.prepare(name, holds, isolation)
-        with storage.layers(name) as layers, console.opened(name, limits.memory_of(group)) as output:
+        with storage.layers(name) as layers, console.opened(name, limits.memory_of(group)) as output, failing:
             plan = Plan(
                 hostname=hostname,
                 argv=started_with["command"] or [started_with["init"]],

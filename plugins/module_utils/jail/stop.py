@@ -13,7 +13,7 @@ import time
 from ..errors import JailError
 from ..kernel import paths, pidfd, signals
 from ..kernel.cgroup.group import Group
-from . import console, inits, live, policy, store
+from . import borrowing, console, inits, live, policy, store
 from .isolation import labels
 from .live import Running
 
@@ -42,7 +42,7 @@ def stop(running: Running, signal_name: str | None, seconds: float) -> None:
     """
     descriptor = running.open()
     if descriptor is not None:
-        with paths.opened(descriptor):
+        with paths.opened(descriptor), borrowing.given_back(running):
             _end(descriptor, running, signal_name, seconds)
     clear(running.name)
 
@@ -85,6 +85,7 @@ def clear(name: str) -> None:
         for pid in group.processes():
             _kill(group, pid)
         group.remove()
+    borrowing.clear(name)
     console.close(name)
     labels.remove(name)
     live.forget(name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from .. import files
@@ -114,6 +115,32 @@ class Network:
             if removed:
                 bridges.release(self._open(), removed, _Read(itertools.chain(kept, rest)))
             proxies.release(self._open, removed, _Read(itertools.chain(kept, rest)))
+
+    def leave_unanswered(self, removed: Sequence[Interface], recorded: Callable[[], Iterable[Interface]]) -> None:
+        """Have the host answer for none of the addresses that only these interfaces have, as their jail has stopped;
+        ``recorded`` gives those of all others."""
+        asked = [interface for interface in removed if interface["type"] == "routed" and interface["parent"]]
+        if asked:
+            with _explained(), files.locked(_LOCK):
+                proxies.release(self._open, asked, recorded())
+
+    def check_parents(self, wanted: Sequence[Interface]) -> None:
+        """
+        :raises JailError: when an interface belongs to a device that is not there, and that no jail has either.
+        """
+        there = {name for _index, name in socket.if_nameindex()} if any(each["parent"] for each in wanted) else set()
+        for interface in wanted:
+            parent = interface["parent"]
+            if parent and parent not in there and lent.holder(parent) is None:
+                raise JailError(
+                    f"interface {interface['name']}: the host has no device {parent}, which is its parent",
+                    option="interfaces",
+                    advice="make the device first, or name another",
+                )
+
+    def lends(self, slot: int) -> bool:
+        """Whether the jail with this ``slot`` has devices of the host."""
+        return bool(lent.of(slot))
 
     def give_back(self, slot: int, namespace: int | None) -> None:
         """Give the host back the devices that the jail with this ``slot`` has to itself.

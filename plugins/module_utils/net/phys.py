@@ -78,15 +78,10 @@ class Phys:
             )
         if not link:
             raise JailError(f"the device {interface['parent']} went away", option="interfaces", advice="try again")
-        entry: Lent = {
-            "parent": link.name,
-            "kind": link.kind,
-            "mac": link.mac,
-            "mtu": link.mtu,
-            "up": link.up,
-            "ifindex": 0,
-            "asked": interface["mac"],
-        }
+        entry = _as_it_is(link, interface)
+        before = lent.of(site.slot).get(name)
+        if before and before["parent"] == link.name:
+            entry = {**before, "asked": interface["mac"]}  # a run that failed has put it down
         lent.note(site.slot, name, entry)
         site.host.set_link(link, {"state": "down"})
         site.host.set_link(link, {"net_ns_fd": site.namespace, "ifname": name})
@@ -120,6 +115,18 @@ class Phys:
     def is_ready(self, _site: Site, _there: Attached) -> bool:
         """Whether there is a cable in it is not for us to wait for."""
         return True
+
+
+def _as_it_is(link: Link, interface: Interface) -> Lent:
+    return {
+        "parent": link.name,
+        "kind": link.kind,
+        "mac": link.mac,
+        "mtu": link.mtu,
+        "up": link.up,
+        "ifindex": 0,
+        "asked": interface["mac"],
+    }
 
 
 def _entry(site: Site, there: Attached) -> tuple[str, Lent]:

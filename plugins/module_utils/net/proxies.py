@@ -53,12 +53,16 @@ def release(opened: Callable[[], Netlink], removed: Iterable[Interface], kept: I
 
     :param opened: gives a socket, where one is needed.
     """
+    gone = {pair for interface in removed for pair in _asked(interface)}
+    switched = (files.read_json(layout.BORROWED) or {}).get(_KEY, {})
+    if not gone and not switched:
+        return
     stay = {pair for interface in kept for pair in _asked(interface)}
-    for parent, address in sorted({pair for interface in removed for pair in _asked(interface)} - stay):
+    for parent, address in sorted(gone - stay):
         link = opened().link(parent)
         if link:
             withdraw(opened(), link, address)
-    for parent in (files.read_json(layout.BORROWED) or {}).get(_KEY, {}):
+    for parent in switched:
         if not any(parent == name and ":" in address for name, address in stay):
             _put_back(parent)
 
