@@ -44,8 +44,6 @@ class Interface(TypedDict):
     """Of a veth ``None`` only in what is there: the host's end is in no bridge, or does not carry packets."""
     parent: str | None
     """The device of the host that it is, or belongs to; of a routed one, where the host answers for its addresses."""
-    vlan: int | None
-    """The VLAN of the bridge that it is in."""
     addresses: list[str]
     """With prefix length, as :func:`in_order` sorts them."""
     gateway: str | None
@@ -102,11 +100,10 @@ class Place(TypedDict):
 
     type: str
     parent: str | None
-    vlan: int | None
     routes: list[Route]
 
 
-USUAL_PLACE: Place = {"type": USUAL_TYPE, "parent": None, "vlan": None, "routes": []}
+USUAL_PLACE: Place = {"type": USUAL_TYPE, "parent": None, "routes": []}
 
 
 def stable_mac(jail: str, interface: str) -> str:
@@ -217,7 +214,6 @@ def _parse_interface(jail: str, value: Mapping[str, Any]) -> Interface:
             "type": kind,
             "bridge": _device_name(value["bridge"], "bridge name") if shape.on_bridge else None,
             "parent": None if value.get("parent") is None else _device_name(value["parent"], "parent"),
-            "vlan": shapes.vlan(value.get("vlan")),
             "addresses": [str(address) for address in sorted(addresses, key=_position)],
             "gateway": _gateway(value.get("gateway"), "gateway", 4, addresses, kind),
             "gateway6": _gateway(value.get("gateway6"), "gateway6", 6, addresses, kind),

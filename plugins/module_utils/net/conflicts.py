@@ -19,7 +19,6 @@ class Segment(NamedTuple):
     what: str
     """``bridge`` or ``device``; empty where the host is the only neighbour."""
     name: str
-    vlan: int | None
 
 
 Place = tuple[Segment, IPNetwork]
@@ -29,13 +28,12 @@ Clash = tuple[str, str, str]
 def segment(interface: Interface) -> Segment:
     """That of an interface. A device and what is routed to jails behind it are one."""
     if interface["bridge"]:
-        return Segment("bridge", interface["bridge"], interface["vlan"])
-    return Segment("device" if interface["parent"] else "", interface["parent"] or "", None)
+        return Segment("bridge", interface["bridge"])
+    return Segment("device" if interface["parent"] else "", interface["parent"] or "")
 
 
 def _called(where: Segment) -> str:
-    within = f" (VLAN {where.vlan})" if where.vlan else ""
-    return f"{where.what} {where.name}{within}" if where.what else "the host's own routes"
+    return f"{where.what} {where.name}" if where.what else "the host's own routes"
 
 
 def between(networks: Mapping[str, Sequence[Interface]]) -> dict[str, str]:

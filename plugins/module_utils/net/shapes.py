@@ -61,7 +61,6 @@ def check(value: Mapping[str, Any]) -> str:
         raise ValueError(f"type {kind} needs a bridge")
     for key, needed, taken in (
         ("bridge", False, shape.on_bridge),
-        ("vlan", False, shape.on_bridge),
         ("parent", shape.needs_parent, shape.takes_parent),
         ("mac", False, shape.own_mac),
     ):
@@ -73,18 +72,6 @@ def check(value: Mapping[str, Any]) -> str:
         if value.get(key):
             raise ValueError(f"{key} does not go with type {kind}: what it sends does not pass the host")
     return str(kind)
-
-
-def vlan(number: Any) -> int | None:
-    """A VLAN id (IEEE 802.1Q).
-
-    :raises ValueError: when it is none.
-    """
-    if number is None:
-        return None
-    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= 4094:
-        raise ValueError(f"vlan {number} is not in the range 1 to 4094")
-    return number
 
 
 def check_lengths(kind: str, addresses: Iterable[Any]) -> None:

@@ -86,7 +86,6 @@ def test_what_is_left_out_has_a_value() -> None:
         "neighbours_max": 128,
         "type": "veth",
         "parent": None,
-        "vlan": None,
         "routes": [],
     }
     assert parse_interfaces("web1", [least]) == [expected]
@@ -154,8 +153,6 @@ def test_interfaces_are_sorted_by_name() -> None:
             {"type": "routed", "bridge": None, "addresses": [], "masquerade": False, "parent": "a b"},
             "parent 'a b' is not usable",
         ),
-        ({"vlan": 0}, "vlan 0 is not in the range 1 to 4094"),
-        ({"vlan": 4095}, "vlan 4095 is not in the range 1 to 4094"),
         ({"routes": [{"via": "10.77.0.1"}]}, "route None"),
         ({"routes": [{"to": "default"}]}, "route default: write it as 0.0.0.0/0 or ::/0"),
         ({"routes": [{"to": "10.9.0.1/16"}]}, "route 10.9.0.1/16: 10.9.0.1/16 has host bits set"),
