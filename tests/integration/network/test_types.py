@@ -260,6 +260,20 @@ def test_a_device_that_the_kernel_has_put_back_gets_its_name_and_state(jail: Jai
     assert files.read_json(layout.BORROWED) == {"devices": {}}
 
 
+def test_a_device_that_a_killed_run_has_put_down_is_up_in_the_end(jail: Jail, card: int) -> None:
+    assert card
+    converge(jail, PHYS)
+    with network_of(os.getpid()) as home, network_namespace(jail.pid), Netlink() as netlink:
+        device = netlink.link("eth0")
+        assert device
+        netlink.set_link(device, {"net_ns_fd": home, "ifname": "card"})
+    assert "state DOWN" in run("ip link show card")
+    assert read(jail) == []
+    converge(jail, PHYS)
+    converge(jail)
+    assert "state UP" in run("ip link show card")
+
+
 def test_a_device_that_is_gone_is_forgotten(jail: Jail, card: int) -> None:
     assert card
     converge(jail, PHYS)
