@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
@@ -127,6 +128,8 @@ static long call(int words, char **word)
         return ioctl(open(word[2], O_RDONLY), FIFREEZE, 0);
     if (!strcmp(word[1], "mount"))
         return mount("none", word[2], word[3], 0, NULL);
+    if (!strcmp(word[1], "hugepages")) /* so many bytes of them, of the usual size */
+        return (long)mmap(NULL, number[2], PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
     if (!strcmp(word[1], "fsopen"))
         return syscall(SYS_fsopen, word[2], 0);
     if (!strcmp(word[1], "getpid32"))

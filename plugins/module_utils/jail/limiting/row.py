@@ -106,8 +106,12 @@ def figure(
 
 def switch(name: str) -> Limit:
     """A figure that is on or off."""
+
+    def put(target: Target, value: bool) -> None:
+        target.group.set(name, int(value))
+
     row = figure(name, as_it_is, as_it_is, untouched=False)
-    return row._replace(type="bool", get=lambda target: bool(target.group.get(name)))
+    return row._replace(type="bool", get=lambda target: bool(target.group.get(name)), put=put)
 
 
 def read(limit: Limit, target: Target) -> Any:
