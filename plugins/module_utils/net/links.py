@@ -81,8 +81,11 @@ def check(host: Netlink, namespace: int, slot: int, wanted: Iterable[Interface])
 
     :raises JailError: when there cannot.
     """
+    asked = [interface for interface in wanted if interface["parent"]]
+    if not asked:
+        return
     with open_in(namespace) as jail:
-        for interface in wanted:
+        for interface in asked:
             _KINDS[interface["type"]].check(Site(host, jail, namespace, "", slot), interface)
 
 
@@ -107,6 +110,7 @@ def converge(
     with open_in(namespace) as jail:
         site = Site(host, jail, namespace, name, slot, masters)
         live = {each.inside.name: each for each in _survey(site)}
+        had_beside = any(not each.outside for each in live.values())
         gone, made_alone = set(), False
         for each in list(live.values()):
             stays = any(i["name"] == each.inside.name and _KINDS[i["type"]].fits(each, i) for i in wanted)
@@ -120,7 +124,9 @@ def converge(
                 made_alone = made_alone or not new.outside
         ends = {end.name: each for each in wanted if (end := live[each["name"]].outside)}
         guard(ends, sorted(gone - ends.keys()))
-        egress.converge(namespace, [_as_sent(live[i["name"]], i) for i in wanted if not has_host_end(i)], made_alone)
+        beside = [_as_sent(live[each["name"]], each) for each in wanted if not has_host_end(each)]
+        if beside or had_beside:
+            egress.converge(namespace, beside, made_alone)
         news = []
         for interface in wanted:
             there = live[interface["name"]]
