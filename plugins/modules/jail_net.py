@@ -159,6 +159,24 @@ options:
           - Through the host it can look for no more than 128 in ten seconds, unless this is V(0).
           - A jail with the capability C(NET_ADMIN) can undo it.
         type: int
+      rate_in:
+        description:
+          - How fast the jail receives, in bits per second as C(tc\(8\)) writes them, such as V(10Mbit), V(512Kbit),
+            V(1.5Gbit), or V(unlimited). Left out, V(unlimited). What comes faster waits on the host, for
+            fifty milliseconds or at a slow rate a quarter of a second, and is lost beyond that.
+        type: str
+      rate_out:
+        description:
+          - How fast the jail sends, likewise. What is sent faster waits in the jail, where the senders are held up
+            before anything is lost. A jail with the capability C(NET_ADMIN) can take away the place where it waits; the
+            host drops what is too much then.
+        type: str
+      packets_max:
+        description:
+          - How many packets in a second the jail may send; the host drops what is more, before anything else is done
+            with it. A tenth of the number may come at once. V(0), without a limit, if left out.
+          - What the jail sends in one piece, to be cut into packets by the host or its hardware, counts once.
+        type: int
   dns: &dns
     description: Addresses of name servers for the jail's C(/etc/resolv.conf).
     type: list
@@ -207,6 +225,12 @@ EXAMPLES = r"""
         parent: eno2
         addresses: [10.80.0.53/24]
         routes: [{to: 10.81.0.0/16, via: 10.80.0.1}]
+
+- name: A guest that gets ten megabits each way, and cannot flood anybody with small packets
+  cellblock.jails.jail_net:
+    name: guest1
+    interfaces:
+      - {name: eth0, bridge: br-jails, addresses: [10.77.0.12/24], rate_in: 10Mbit, rate_out: 10Mbit, packets_max: 5000}
 
 - name: Tenants that do not see each other, behind a router that is a jail too
   cellblock.jails.jail_net:

@@ -155,6 +155,9 @@ _INTERFACE = (
     Option("isolate", type="bool"),
     Option("connections_max", type="int"),
     Option("neighbours_max", type="int"),
+    Option("rate_in"),
+    Option("rate_out"),
+    Option("packets_max", type="int"),
 )
 
 
