@@ -185,6 +185,16 @@ options:
     description: Domains in which the jail searches for names.
     type: list
     elements: str
+  names: &names
+    description:
+      - Whether the jail knows the other jails of this host by name, from lines between two comments at the end of its
+        C(/etc/hosts). All other lines of the file stay as they are. Off unless said otherwise, for the names of its
+        neighbours are nothing that every guest should learn.
+      - Those jails are named that it can reach, at addresses in the networks of its own interfaces or else by gateways
+        on both sides, and not those that O(interfaces[].isolate) keeps from it.
+      - In running jails the lines are brought up to date by every run of this module and of
+        M(cellblock.jails.jail_import), and when a jail is removed. There is a warning for each that cannot be told.
+    type: bool
   jails:
     description: Many jails in one run. An option beside it holds for each of them that does not say otherwise.
     type: list
@@ -197,6 +207,7 @@ options:
       interfaces: *interfaces
       dns: *dns
       search: *search
+      names: *names
 """
 
 EXAMPLES = r"""
@@ -231,6 +242,13 @@ EXAMPLES = r"""
     name: guest1
     interfaces:
       - {name: eth0, bridge: br-jails, addresses: [10.77.0.12/24], rate_in: 10Mbit, rate_out: 10Mbit, packets_max: 5000}
+
+- name: A web server that knows its database by name
+  cellblock.jails.jail_net:
+    names: true
+    jails:
+      - {name: web1, interfaces: [{name: eth0, bridge: br-jails, addresses: [10.77.0.11/24]}]}
+      - {name: db1, interfaces: [{name: eth0, bridge: br-jails, addresses: [10.77.0.12/24]}]}
 
 - name: Tenants that do not see each other, behind a router that is a jail too
   cellblock.jails.jail_net:

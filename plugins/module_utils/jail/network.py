@@ -17,7 +17,7 @@ from ..net import addresses, conflicts
 from ..net.addresses import Interface
 from ..net.network import Network
 from ..net.shapes import SHAPES
-from . import enter, ids, store
+from . import enter, ids, naming, store
 from .facet import Facet, Values, all_well, always, parse_each
 from .live import Running
 from .options import Option
@@ -188,6 +188,7 @@ OPTIONS = (
     ),
     _resolver_option("dns", "nameserver", _parse_dns, _write_dns),
     _resolver_option("search", "search", _parse_search, _write_search),
+    *naming.OPTIONS,
 )
 
 
