@@ -185,6 +185,13 @@ options:
     description: Domains in which the jail searches for names.
     type: list
     elements: str
+  resolv_conf: &resolv_conf
+    description:
+      - Whether the jail's C(/etc/resolv.conf) is ours. With V(manage) it is from the first O(dns) or O(search) on,
+        written at each start and held to them while the jail runs. With V(leave) it is the jail's own, as it is then,
+        and neither of the two can be given. Left out, V(manage).
+    type: str
+    choices: [manage, leave]
   names: &names
     description:
       - Whether the jail knows the other jails of this host by name, from lines between two comments at the end of its
@@ -207,6 +214,7 @@ options:
       interfaces: *interfaces
       dns: *dns
       search: *search
+      resolv_conf: *resolv_conf
       names: *names
 """
 
