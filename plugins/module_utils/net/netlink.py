@@ -297,13 +297,15 @@ class Netlink:
             # pyroute2 makes microseconds of it again, and drops what is behind the point.
             burst = queue.rate * (queue.burst + 0.5) / 1e6
             self._socket.tc("replace", "tbf", index=link.ifindex, rate=queue.rate, burst=burst, limit=queue.limit)
-        self._queues = None
+        if self._queues is not None:
+            self._queues[link.ifindex] = queue
 
     def delete_queue(self, link: Link) -> None:
         """Have a device send as it did before it got a token bucket."""
         with self._doing(f"making {link.name} send as fast as it can"):
             self._socket.tc("del", index=link.ifindex, parent=_TC_H_ROOT)
-        self._queues = None
+        if self._queues is not None:
+            self._queues.pop(link.ifindex, None)
 
     def delete_link(self, link: Link) -> None:
         """Remove a device, and with one end of a veth pair the other."""
