@@ -161,9 +161,10 @@ options:
         type: int
       rate_in:
         description:
-          - How fast the jail receives, in bits per second as C(tc\(8\)) writes them, such as V(10Mbit), V(512Kbit),
-            V(1.5Gbit), or V(unlimited). Left out, V(unlimited). What comes faster waits on the host, for
-            fifty milliseconds or at a slow rate a quarter of a second, and is lost beyond that.
+          - How fast the jail receives, in bits per second as C(tc) writes them, such as V(10Mbit), V(512Kbit),
+            V(1.5Gbit), or V(unlimited). Left out, V(unlimited). What comes faster waits on the host, for fifty
+            milliseconds or at a slow rate a quarter of a second, and is lost beyond that.
+          - Not for types whose packets do not pass the host.
         type: str
       rate_out:
         description:

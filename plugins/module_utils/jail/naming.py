@@ -9,16 +9,14 @@ bookkeeping, so that only those are entered for which it is not the same any mor
 
 from __future__ import annotations
 
-import functools
-import ipaddress
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from .. import files, layout
 from ..errors import JailError, sentence
 from ..net import addresses
-from ..net.addresses import Interface, IPAddress, IPNetwork
+from ..net.addresses import Interface, IPNetwork
 from ..rootfs.settings import hosts
 from . import enter, live, store
 from .live import Running
@@ -28,65 +26,96 @@ _FACET = "net"
 _LOCK = "names"
 _NOTE = "names.json"
 
-Records = Mapping[str, Mapping[str, Any]]
-"""What is recorded of the network of jails, by name."""
+
+class Said(NamedTuple):
+    """What is recorded of the network of a jail: whether it asks for names, and its interfaces."""
+
+    names: bool
+    interfaces: Sequence[Interface]
+
+
+Records = Mapping[str, Said]
+"""By jail."""
 
 
 def recorded() -> Records:
     """Of all jails."""
-    return {name: store.read(name, _FACET) for name in store.names()}
+    return {name: said(store.read(name, _FACET)) for name in store.names()}
+
+
+def said(values: Mapping[str, Any]) -> Said:
+    """What these canonical options say."""
+    return Said(bool(values.get("names")), addresses.completed(values.get("interfaces", [])))
 
 
 def lines(name: str, records: Records) -> list[str] | None:
     """The lines about other jails that are to be in the ``/etc/hosts`` of one; ``None`` when it does not ask for
     them."""
-    if not records.get(name, {}).get("names"):
-        return None
-    own = _interfaces(records[name])
-    others = ((other, _interfaces(said)) for other, said in sorted(records.items()) if other != name)
-    return [f"{address} {other}" for other, interfaces in others for address in _reached(own, interfaces)]
+    return all_lines(records, [name]).get(name)
+
+
+def all_lines(records: Records, names: Iterable[str]) -> dict[str, list[str]]:
+    """Those lines by jail, for those of these jails that ask for them. Where many are in one network, who is to be
+    found there is looked for once."""
+    found = {}
+    seen: dict[Sequence[_Sight], list[tuple[str, str]]] = {}
+    for name in names:
+        if name in records and records[name].names:
+            own = tuple(map(_sight, records[name].interfaces))
+            if own not in seen:
+                seen[own] = [
+                    (other, f"{address} {other}")
+                    for other, there in sorted(records.items())
+                    for address in _reached(own, there.interfaces)
+                ]
+            found[name] = [line for other, line in seen[own] if other != name]
+    return found
 
 
 def wanted(name: str) -> list[str] | None:
-    """Those lines, from what is recorded now."""
+    """Those lines of one jail, from what is recorded now."""
     return lines(name, recorded()) if store.read(name, _FACET).get("names") else None
 
 
-def _interfaces(said: Mapping[str, Any]) -> list[Interface]:
-    return addresses.completed(said.get("interfaces", []))
+class _Sight(NamedTuple):
+    """What of an interface decides whom it reaches."""
+
+    segment: tuple[str | None, str | None]
+    isolated: bool
+    networks: frozenset[IPNetwork]
+    leads_out: tuple[bool, bool]
+    """Whether it has a gateway, of IPv4 and of IPv6."""
 
 
-def _reached(own: Sequence[Interface], others: Sequence[Interface]) -> Iterator[str]:
+def _sight(interface: Interface) -> _Sight:
+    return _Sight(
+        (interface["bridge"], interface["parent"]),
+        bool(interface["isolate"]),
+        frozenset(addresses.known(address).network for address in interface["addresses"]),
+        (bool(interface["gateway"]), bool(interface["gateway6"])),
+    )
+
+
+def _reached(own: Sequence[_Sight], others: Sequence[Interface]) -> Iterator[str]:
     """The addresses among others' at which a jail reaches them: those in networks that both are in, of a family without
     any those to which the gateways of both lead."""
-    for key, version in (("gateway", 4), ("gateway6", 6)):
-        theirs = [(interface, host) for interface in others for host in addresses.hosts(interface)]
-        family = [(interface, host) for interface, host in theirs if _address(host).version == version]
-        near = [host for interface, host in family if any(_is_near(each, interface, host) for each in own)]
-        ways = [interface for interface in own if dict(interface)[key]]
-        if not near and any(dict(interface)[key] for interface in others):
-            near = [host for interface, host in family if any(not _are_apart(each, interface) for each in ways)]
+    theirs = [(_sight(interface), host) for interface in others for host in addresses.hosts(interface)]
+    for at, version in enumerate((4, 6)):
+        family = [(sight, host) for sight, host in theirs if addresses.known(host).version == version]
+        near = [host for sight, host in family if any(_is_near(each, sight, host) for each in own)]
+        if family and not near and any(_sight(interface).leads_out[at] for interface in others):
+            ways = [each for each in own if each.leads_out[at]]
+            near = [host for sight, host in family if any(not _are_apart(each, sight) for each in ways)]
         yield from near
 
 
-def _is_near(own: Interface, other: Interface, host: str) -> bool:
-    if own["bridge"] != other["bridge"] or _are_apart(own, other):
-        return False
-    return any(_address(host) in network for network in map(_network, own["addresses"]))
+def _is_near(own: _Sight, other: _Sight, host: str) -> bool:
+    together = own.segment == other.segment and not _are_apart(own, other)
+    return together and any(addresses.known(host).ip in network for network in own.networks)
 
 
-def _are_apart(own: Interface, other: Interface) -> bool:
-    return bool(own["isolate"] and other["isolate"])
-
-
-@functools.lru_cache(maxsize=4096)
-def _address(host: str) -> IPAddress:
-    return ipaddress.ip_address(host)
-
-
-@functools.lru_cache(maxsize=4096)
-def _network(address: str) -> IPNetwork:
-    return ipaddress.ip_interface(address).network
+def _are_apart(own: _Sight, other: _Sight) -> bool:
+    return own.isolated and other.isolated
 
 
 def note(name: str, told: Sequence[str] | None) -> None:
@@ -108,16 +137,15 @@ def refresh() -> dict[str, str]:
     failures = {}
     with files.locked(_LOCK):
         records = recorded()
-        for name in sorted(records):
-            due = lines(name, records)
-            if due is not None and files.read_json(_noted(name)) != due:
-                with store.locked(name):
-                    running = live.find(name)
-                    try:
+        for name, due in all_lines(records, sorted(records)).items():
+            try:
+                if files.read_json(_noted(name)) != due and live.find(name) is not None:
+                    with store.locked(name):
+                        running = live.find(name)
                         if running is not None:
                             _tell(running, due)
-                    except (JailError, OSError) as error:
-                        failures[name] = sentence(error)
+            except (JailError, OSError) as error:
+                failures[name] = sentence(error)
     return failures
 
 
@@ -140,7 +168,7 @@ def _write(running: Running, value: bool) -> None:
 
 
 def _asking(name: str, records: Records) -> Records:
-    return {**records, name: {**records.get(name, {}), "names": True}}
+    return {**records, name: records.get(name, said({}))._replace(names=True)}
 
 
 OPTIONS = (Option("names", type="bool", default=False, read=_read, write=_write),)

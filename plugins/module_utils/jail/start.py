@@ -111,7 +111,8 @@ def start(name: str) -> None:
         stop.clear(name)
         raise
     identity.renewed(name)
-    naming.note(name, other_jails)
+    if other_jails is not None:
+        naming.note(name, other_jails)
     if started.problems:
         raise JailError(f"it runs, but {'; '.join(started.problems)}")
 

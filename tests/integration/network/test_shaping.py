@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.net.netlink import Netlink
 from ansible_collections.cellblock.jails.tests.integration.support.throughput import (
     bits_per_second,
@@ -111,6 +113,39 @@ def test_every_rate_is_read_back(jail: Jail, rate: str, mtu: int) -> None:
     before = run("tc qdisc show"), run("tc qdisc show", jail.pid)
     converge(jail, {**PLAIN, "rate_in": rate, "rate_out": rate, "packets_max": 1_000_000, "mtu": mtu})
     assert (run("tc qdisc show"), run("tc qdisc show", jail.pid)) == before
+
+
+@pytest.mark.parametrize("kind", ["macvlan", "phys"])
+def test_an_interface_that_does_not_pass_the_host(
+    jail: Jail, outside: int, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sends so fast, and so many packets, as the jail's own device and filter let it; nothing of that stays with a
+    device that is given back."""
+    monkeypatch.setattr(layout, "BORROWED", str(tmp_path / "borrowed.json"))
+    run("ip addr flush dev uplink")
+    before = run("tc qdisc show dev uplink")
+    plain = {"name": "eth0", "type": kind, "parent": "uplink", "addresses": ["192.0.2.11/24"]}
+    for changes, holds in (({}, False), ({"rate_out": "20Mbit"}, True), ({}, False)):
+        converge(jail, {**plain, **changes})
+        with flowing(*connect("192.0.2.2", outside, jail.pid)) as arrived:
+            time.sleep(0.5)
+            assert (bits_per_second(arrived, _SECONDS) < 1.3 * _LIMIT) == holds
+    converge(jail, {**plain, "packets_max": 500})
+    assert 300 < datagrams(jail.pid, "192.0.2.2", outside, 3000, 3000) < 1500
+    with pytest.raises(ValueError, match=f"rate_in does not go with type {kind}"):
+        converge(jail, {**plain, "rate_in": "1Mbit"})
+    converge(jail, {**plain, "rate_out": "1Mbit"})
+    converge(jail)
+    assert run("tc qdisc show dev uplink") == before
+
+
+@pytest.mark.parametrize("key", _WAYS)
+def test_a_routed_interface(jail: Jail, key: str) -> None:
+    routed = {"name": "eth0", "type": "routed", "addresses": ["10.77.0.11/32"], "gateway": "10.77.0.1"}
+    converge(jail, routed)
+    assert _flow(jail, key) > 4 * _LIMIT
+    converge(jail, {**routed, key: "20Mbit"})
+    assert 0.3 * _LIMIT < _flow(jail, key) < 1.3 * _LIMIT
 
 
 def test_without_limits_there_is_no_queue_again(jail: Jail) -> None:
