@@ -91,7 +91,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _import(options: argparse.Namespace) -> int:
-    from .jail import importing, imports, store
+    from .jail import importing, imports, naming, store
     from .rootfs import storage
 
     if os.isatty(0):
@@ -101,6 +101,8 @@ def _import(options: argparse.Namespace) -> int:
         if storage.describe(options.name) is not None:
             raise JailError("it has a root file system already", advice="import under another name")
         left_out = importing.read(options.name, 0, wish)
+    for other, why in naming.refresh().items():
+        sys.stderr.write(f"jail: {other} does not know the other jails: {why}\n")
     if left_out:
         sys.stderr.write(f"jail: {options.name}: not taken from an export that is not trusted: {', '.join(left_out)}\n")
     return 0

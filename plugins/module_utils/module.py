@@ -14,7 +14,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from . import runtime
 from .errors import JailError
-from .jail import ages, ceiling, dedupe, info
+from .jail import ages, ceiling, dedupe, imports, info, naming, network
 from .jail.converge import Outcome, converge
 from .jail.facet import Facet
 from .jail.plan import Action
@@ -130,7 +130,11 @@ def _run(facet: Facet, name: Mapping[str, Any]) -> None:
     try:
         if not module.check_mode:
             runtime.install()
-        outcomes = converge(facet, _wishes(module.params), module.check_mode)
+        wishes = _wishes(module.params)
+        outcomes = converge(facet, wishes, module.check_mode)
+        if not module.check_mode and _moves_jails(facet, wishes):
+            for jail, why in naming.refresh().items():
+                module.warn(f"jail {jail} does not know the other jails: {why}")
     except (JailError, OSError) as error:
         module.fail_json(msg=str(error))
     result = _result(facet, outcomes)
@@ -138,6 +142,11 @@ def _run(facet: Facet, name: Mapping[str, Any]) -> None:
     if failures:
         module.fail_json(msg="; ".join(failures), **result)
     module.exit_json(**result)
+
+
+def _moves_jails(facet: Facet, wishes: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether this may change at which addresses there are jails: also what a killed run has left is made good then."""
+    return facet in (network.FACET, imports.FACET) or any(wish.get("state") == "absent" for wish in wishes)
 
 
 def _wishes(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -28,14 +28,15 @@ options:
         memory, CPU time and processes of a running jail; V(disk) is what the jail's own files take as far as its file
         system counts it, with the limits; V(size) is the disk space that they take in any case, for which they are all
         visited where it is not counted.
+      - V(traffic) is what has passed through the interfaces of a running jail.
       - V(isolation) attests what holds a running jail, from the kernel's live state of its processes and not from
         configuration.
       - V(templates) reports the templates of the host beside its jails.
       - V(ceiling) reports what all jails of the host may take together, and do take.
     type: list
     elements: str
-    choices: [limits, net, rootfs, snapshots, state, usage, disk, size, isolation, templates, ceiling]
-    default: [limits, net, rootfs, snapshots, state, usage, disk]
+    choices: [limits, net, rootfs, snapshots, state, usage, traffic, disk, size, isolation, templates, ceiling]
+    default: [limits, net, rootfs, snapshots, state, usage, traffic, disk]
 """
 
 EXAMPLES = r"""
@@ -112,6 +113,24 @@ jails:
         runs.
       type: dict
       returned: when gathered
+    traffic:
+      description: By interface, what a jail that runs has received and sent since the interface was made, as the jail
+        sees it. What the host's filter drops has been sent. The interface C(lo) is what it sends to itself.
+      type: dict
+      returned: when gathered
+      contains:
+        received_bytes:
+          description: Bytes, with C(received_packets) packets of them.
+          type: int
+          returned: always
+        received_errors:
+          description: Packets that arrived damaged, and C(received_dropped) those that arrived whole and were dropped.
+          type: int
+          returned: always
+        sent_bytes:
+          description: Bytes, with C(sent_packets), C(sent_errors) and C(sent_dropped) likewise.
+          type: int
+          returned: always
     disk:
       description: C(bytes) and C(inodes) that the jail's own files take, where its file system counts them (a quota, an
         image), and C(bytes_max) and C(inodes_max), the limits that hold; null for what is not counted or not limited.
@@ -146,6 +165,16 @@ jails:
       first_id: 268435456
       log: /run/jails/.console-web1/log
       usage: {memory: 3145728, pids: 3, processes: 3, cpu_seconds: 0.02}
+      traffic:
+        eth0:
+          received_bytes: 4096
+          received_packets: 12
+          received_errors: 0
+          received_dropped: 0
+          sent_bytes: 2048
+          sent_packets: 10
+          sent_errors: 0
+          sent_dropped: 0
       disk: {bytes: 20971520, bytes_max: 2147483648, inodes: 311, inodes_max: null}
 templates:
   description: The templates, by key.

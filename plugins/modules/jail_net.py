@@ -159,6 +159,25 @@ options:
           - Through the host it can look for no more than 128 in ten seconds, unless this is V(0).
           - A jail with the capability C(NET_ADMIN) can undo it.
         type: int
+      rate_in:
+        description:
+          - How fast the jail receives, in bits per second as C(tc) writes them, such as V(10Mbit), V(512Kbit),
+            V(1.5Gbit), or V(unlimited). Left out, V(unlimited). What comes faster waits on the host, for fifty
+            milliseconds or at a slow rate a quarter of a second, and is lost beyond that.
+          - Not for types whose packets do not pass the host.
+        type: str
+      rate_out:
+        description:
+          - How fast the jail sends, likewise. What is sent faster waits in the jail, where the senders are held up
+            before anything is lost. A jail with the capability C(NET_ADMIN) can take away the place where it waits; the
+            host drops what is too much then.
+        type: str
+      packets_max:
+        description:
+          - How many packets in a second the jail may send; the host drops what is more, before anything else is done
+            with it. A tenth of the number may come at once. V(0), without a limit, if left out.
+          - What the jail sends in one piece, to be cut into packets by the host or its hardware, counts once.
+        type: int
   dns: &dns
     description: Addresses of name servers for the jail's C(/etc/resolv.conf).
     type: list
@@ -167,6 +186,23 @@ options:
     description: Domains in which the jail searches for names.
     type: list
     elements: str
+  resolv_conf: &resolv_conf
+    description:
+      - Whether the jail's C(/etc/resolv.conf) is ours. With V(manage) it is from the first O(dns) or O(search) on,
+        written at each start and held to them while the jail runs. With V(leave) it is the jail's own, as it is then,
+        and neither of the two can be given. Left out, V(manage).
+    type: str
+    choices: [manage, leave]
+  names: &names
+    description:
+      - Whether the jail knows the other jails of this host by name, from lines between two comments at the end of its
+        C(/etc/hosts). All other lines of the file stay as they are. Off unless said otherwise, for the names of its
+        neighbours are nothing that every guest should learn.
+      - Those jails are named that it can reach, at addresses in the networks of its own interfaces or else by gateways
+        on both sides, and not those that O(interfaces[].isolate) keeps from it.
+      - In running jails the lines are brought up to date by every run of this module and of
+        M(cellblock.jails.jail_import), and when a jail is removed. There is a warning for each that cannot be told.
+    type: bool
   jails:
     description: Many jails in one run. An option beside it holds for each of them that does not say otherwise.
     type: list
@@ -179,6 +215,8 @@ options:
       interfaces: *interfaces
       dns: *dns
       search: *search
+      resolv_conf: *resolv_conf
+      names: *names
 """
 
 EXAMPLES = r"""
@@ -207,6 +245,19 @@ EXAMPLES = r"""
         parent: eno2
         addresses: [10.80.0.53/24]
         routes: [{to: 10.81.0.0/16, via: 10.80.0.1}]
+
+- name: A guest that gets ten megabits each way, and cannot flood anybody with small packets
+  cellblock.jails.jail_net:
+    name: guest1
+    interfaces:
+      - {name: eth0, bridge: br-jails, addresses: [10.77.0.12/24], rate_in: 10Mbit, rate_out: 10Mbit, packets_max: 5000}
+
+- name: A web server that knows its database by name
+  cellblock.jails.jail_net:
+    names: true
+    jails:
+      - {name: web1, interfaces: [{name: eth0, bridge: br-jails, addresses: [10.77.0.11/24]}]}
+      - {name: db1, interfaces: [{name: eth0, bridge: br-jails, addresses: [10.77.0.12/24]}]}
 
 - name: Tenants that do not see each other, behind a router that is a jail too
   cellblock.jails.jail_net:

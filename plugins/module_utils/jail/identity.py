@@ -96,10 +96,13 @@ def renewed(name: str) -> None:
         os.unlink(_renewal(name))
 
 
-def preparation(name: str, hostname: str, other_files: Mapping[str, str]) -> Preparation:
+def preparation(
+    name: str, hostname: str, other_files: Mapping[str, str], other_jails: Sequence[str] | None
+) -> Preparation:
     """What a start does in a jail's tree.
 
     :param other_files: texts to write besides, by absolute path.
+    :param other_jails: the lines about them in its ``/etc/hosts``, if it is to have any.
     """
     recorded = store.read(name, _FACET)
     values = {setting: recorded[setting] for setting in SETTINGS if setting in recorded}
@@ -118,6 +121,8 @@ def preparation(name: str, hostname: str, other_files: Mapping[str, str]) -> Pre
         for setting, value in values.items():
             with _noted(setting, problems):
                 _converge(setting, root, value)
+        with _noted("names", problems):
+            hosts.tell(root, other_jails)
         wanted: list[str] = []
         with _noted(_HOST_KEYS, problems):
             wanted = host_keys.missing(root) if types is None else host_keys.keep_only(root, types)

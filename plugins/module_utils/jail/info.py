@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import JailError
+from ..net import counters
 from ..rootfs import generations, records, snapshots, storage, templates
 from . import console, desired, ids, live, policy, rootfs, store
 from .facet import Facet, read_live, read_stored
 from .isolation import attest
 from .live import Running
 
-USUAL_PARTS = ("limits", "net", "rootfs", "snapshots", "state", "usage", "disk")
+USUAL_PARTS = ("limits", "net", "rootfs", "snapshots", "state", "usage", "traffic", "disk")
 PARTS = (*USUAL_PARTS, "size", "isolation")
 """What can be gathered of a jail; ``size`` may have to visit all of the jail's files, and ``isolation`` looks into
 every corner of its processes."""
@@ -52,6 +53,8 @@ def gather(name: str, parts: Sequence[str]) -> dict[str, Any]:
             found[part] = [_snapshot(each) for each in snapshots.of(name)]
         elif part == "usage":
             found[part] = _usage(running) if running else None
+        elif part == "traffic":
+            found[part] = _traffic(running) if running else None
         elif part == "disk":
             found[part] = _disk(name)
         elif part == "size":
@@ -86,6 +89,14 @@ def _template(key: str, described: Mapping[str, Any]) -> dict[str, Any]:
 def _isolation(running: Running) -> dict[str, Any] | None:
     try:
         return attest.as_dict(attest.facts(running))
+    except JailError:
+        return None  # it has ended meanwhile
+
+
+def _traffic(running: Running) -> counters.Counters | None:
+    """By interface, as the jail sees it."""
+    try:
+        return counters.read(running.open_part(counters.FILE))
     except JailError:
         return None  # it has ended meanwhile
 

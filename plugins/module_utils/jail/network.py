@@ -17,13 +17,14 @@ from ..net import addresses, conflicts
 from ..net.addresses import Interface
 from ..net.network import Network
 from ..net.shapes import SHAPES
-from . import enter, ids, store
+from . import enter, ids, naming, store
 from .facet import Facet, Values, all_well, always, parse_each
 from .live import Running
 from .options import Option
 from .plan import RECORD, Action, Request, plan_options
 
 _RESOLV_CONF = "/etc/resolv.conf"
+_MANAGEMENT, _MANAGE, _LEAVE = "resolv_conf", "manage", "leave"
 
 _GIVEN_UP = (
     ("spoof_protection", False, "it can send under any address, and with raw sockets take its neighbours' traffic"),
@@ -91,6 +92,17 @@ def _write_resolv_conf(running: Running, dns: Sequence[str], search: Sequence[st
     enter.call(running, lambda root: paths.write_file(root, _RESOLV_CONF, text))
 
 
+def _write_management(running: Running, value: str) -> None:
+    """What is recorded holds again at once, or what the file holds is the jail's from now on."""
+    wanted = files({**store.read(running.name, "net"), _MANAGEMENT: value})
+
+    def write(root: int) -> None:
+        for path, text in wanted.items():
+            paths.write_file(root, path, text.encode())
+
+    enter.call(running, write)
+
+
 def _namespace(running: Running) -> AbstractContextManager[int]:
     return paths.opened(running.open_part("ns/net"))
 
@@ -155,6 +167,9 @@ _INTERFACE = (
     Option("isolate", type="bool"),
     Option("connections_max", type="int"),
     Option("neighbours_max", type="int"),
+    Option("rate_in"),
+    Option("rate_out"),
+    Option("packets_max", type="int"),
 )
 
 
@@ -185,6 +200,8 @@ OPTIONS = (
     ),
     _resolver_option("dns", "nameserver", _parse_dns, _write_dns),
     _resolver_option("search", "search", _parse_search, _write_search),
+    Option(_MANAGEMENT, choices=(_MANAGE, _LEAVE), default=_MANAGE, write=_write_management),
+    *naming.OPTIONS,
 )
 
 
@@ -194,6 +211,12 @@ _parse_others = parse_each([option for option in OPTIONS if option.name != "inte
 def _parse(given: Values, recorded: Values) -> dict[str, Any]:
     """Interfaces are parsed with the jail's name, from which their hardware addresses follow."""
     values = _parse_others(given, recorded)
+    if values.get(_MANAGEMENT, recorded.get(_MANAGEMENT)) == _LEAVE:
+        for option in ("dns", "search"):
+            if option in values:
+                raise JailError(
+                    f"its {_RESOLV_CONF} is to be left alone", option=option, advice=f"say {_MANAGEMENT}: {_MANAGE}"
+                )
     if given.get("interfaces") is not None:
         try:
             values["interfaces"] = addresses.parse_interfaces(given["name"], given["interfaces"])
@@ -229,8 +252,9 @@ def wire(running: Running, desired: Mapping[str, Any]) -> None:
 
 
 def files(desired: Mapping[str, Any]) -> dict[str, str]:
-    """The files that a start writes into the jail; none when nobody said anything of names."""
-    if "dns" not in desired and "search" not in desired:
+    """The files that a start writes into the jail; none when nobody said anything of name servers, or to leave them
+    alone."""
+    if ("dns" not in desired and "search" not in desired) or desired.get(_MANAGEMENT) == _LEAVE:
         return {}
     return {_RESOLV_CONF: _resolv_conf(desired.get("dns", []), desired.get("search", []))}
 

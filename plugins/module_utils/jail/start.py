@@ -28,6 +28,7 @@ from . import (
     launch,
     limits,
     live,
+    naming,
     network,
     policy,
     size,
@@ -70,6 +71,7 @@ def start(name: str) -> None:
     group = live.group_of(name)
     started_with = {"command": desired.get("command"), "init": desired.get("init", policy.INIT), **holds}
     hostname = desired.get("hostname", name)
+    other_jails = naming.wanted(name)
 
     failing = contextlib.ExitStack()
 
@@ -97,7 +99,7 @@ def start(name: str) -> None:
                 first_id=first_id,
                 group=group,
                 streams=Streams(None, output, output),
-                preparation=identity.preparation(name, hostname, network.files(wiring)),
+                preparation=identity.preparation(name, hostname, network.files(wiring), other_jails),
                 tools=None,
                 isolation=isolation,
                 volumes=holds["mounts"],
@@ -109,6 +111,8 @@ def start(name: str) -> None:
         stop.clear(name)
         raise
     identity.renewed(name)
+    if other_jails is not None:
+        naming.note(name, other_jails)
     if started.problems:
         raise JailError(f"it runs, but {'; '.join(started.problems)}")
 

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict, Union, cast
 
+from .. import rates
 from . import routes, shapes
 from .routes import Route
 from .shapes import GATEWAY, GATEWAY6, SHAPES, USUAL_TYPE
@@ -65,6 +66,12 @@ class Interface(TypedDict):
     """0: without a limit."""
     neighbours_max: int
     """Likewise."""
+    rate_in: str | None
+    """To the jail, as :func:`.rates.show` writes it; ``None`` only in what is there: what stands is no rate of ours."""
+    rate_out: str | None
+    """From the jail, likewise."""
+    packets_max: int
+    """From the jail in a second. 0: without a limit."""
 
 
 class Protection(TypedDict):
@@ -76,6 +83,9 @@ class Protection(TypedDict):
     isolate: bool
     connections_max: int
     neighbours_max: int
+    rate_in: str
+    rate_out: str
+    packets_max: int
 
 
 USUAL: Protection = {
@@ -85,6 +95,9 @@ USUAL: Protection = {
     "isolate": False,
     "connections_max": 8192,
     "neighbours_max": 128,
+    "rate_in": rates.UNLIMITED,
+    "rate_out": rates.UNLIMITED,
+    "packets_max": 0,
 }
 """What holds of an interface of which nothing else is said."""
 
@@ -227,10 +240,15 @@ def _parse_interface(jail: str, value: Mapping[str, Any]) -> Interface:
             "isolate": bool(value.get("isolate")),
             "connections_max": _count(value, "connections_max", counted),
             "neighbours_max": _count(value, "neighbours_max", USUAL["neighbours_max"]),
+            "rate_in": _rate(value, "rate_in"),
+            "rate_out": _rate(value, "rate_out"),
+            "packets_max": _count(value, "packets_max", USUAL["packets_max"]),
         }
         near = [each.partition("/")[0] for each in carried(interface)]
         interface["routes"] = routes.parse(value.get("routes") or (), addresses, near)
         _check_default(interface)
+        if interface["rate_in"] != rates.UNLIMITED and not shape.by_host:
+            raise ValueError(f"rate_in does not go with type {kind}: what it receives does not pass the host")
         return interface
     except ValueError as error:
         raise ValueError(f"interface {name}: {error}") from None
@@ -338,6 +356,13 @@ def _count(value: Mapping[str, Any], key: str, usual: int) -> int:
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= _COUNT_MAX:
         raise ValueError(f"{key} {number} is not in the range 0 (no limit) to {_COUNT_MAX}")
     return number
+
+
+def _rate(value: Mapping[str, Any], key: str) -> str:
+    try:
+        return rates.UNLIMITED if value.get(key) is None else rates.show(rates.parse(value[key]))
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
 
 
 def completed(interfaces: Iterable[Any]) -> list[Interface]:

@@ -22,10 +22,11 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from .addresses import Interface, carried, hosts
+from .. import rates
+from .addresses import Interface, carried, has_host_end, hosts
 
 ACCEPT, DROP, NONE = "accept", "drop", "none"
-_SPOOFING, _ROUTER, _METADATA = "own", "router", "metadata"
+_SPOOFING, _ROUTER, _METADATA, _RATE, _PACKETS = "own", "router", "metadata", "rate", "packets"
 
 _LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
 # At these addresses clouds tell the host its own secrets, in its own segment or by a route of its own.
@@ -36,6 +37,8 @@ _ARP = "arp htype 1 arp ptype ip arp hlen 6 arp plen 4"
 _ADVERTISE, _SOLICIT = "icmpv6 type nd-neighbor-advert", "icmpv6 type nd-neighbor-solicit"
 # From the start of the ICMPv6 header (RFC 4861): the target of both, and the first option with its type and length.
 _TARGET, _OPTION = "@th,64,128", "@th,192,64"
+_WHOLE = 65536  # bytes of a TCP segment that is cut later
+_FIRST_FLIGHT = 10  # packets with which a TCP connection begins (RFC 6928)
 _BARE, _WITH_ADDRESS = "ip6 length 24", "ip6 length 32"
 
 _NOT_IPV6 = "meta protocol != ip6 return"
@@ -77,7 +80,7 @@ def chains(device: str) -> list[str]:
 def rules(device: str, interface: Interface) -> dict[str, Rules]:
     """What should stand in the chains of an interface. An interface that may send anything has the first alone."""
     first, second = chains(device)
-    found = list(_chosen(interface))
+    found = [*_bounds(interface), *_chosen(interface)]
     if not interface["spoof_protection"]:
         return {first: _rules(ACCEPT, found)}
     found += [(_SPOOFING, text) for text in _only_its_own(interface, second)]
@@ -98,20 +101,45 @@ def _rules(policy: str, named: Iterable[tuple[str, str]]) -> Rules:
 
 def describe(device: str, interface: Interface, there: Mapping[str, Filter]) -> Interface:
     """An interface with the switches that what stands shows; ``spoof_protection`` is ``None`` when that is not what its
-    addresses need.
+    addresses need, and ``rate_out`` when it is not what the jail's own queue has.
 
     :param there: by chain, those of all interfaces among them.
     """
     comments = there[device].comments if device in there else ()
-    names = {comment.partition(" ")[0] for comment in comments}
+    said = [comment.partition(" ")[0].partition("=") for comment in comments]
+    names = {name: value for name, _equals, value in said}
+    held = names.get(_RATE, rates.UNLIMITED) if has_host_end(interface) else interface["rate_out"]
     shown: Interface = {
         **interface,
         "spoof_protection": _SPOOFING in names,
         "allow_router": _ROUTER not in names,
         "allow_metadata": _METADATA not in names,
+        "rate_out": held if held and rates.is_canonical(held) else rates.UNLIMITED,
+        "packets_max": int(names[_PACKETS]) if names.get(_PACKETS, "").isdecimal() else 0,
     }
     stands = all(each.stands_as(there.get(chain)) for chain, each in {**SHARED, **rules(device, shown)}.items())
-    return shown if stands else {**shown, "spoof_protection": None}
+    return {
+        **shown,
+        "spoof_protection": shown["spoof_protection"] if stands else None,
+        "rate_out": held if held == interface["rate_out"] else None,
+    }
+
+
+def _bounds(interface: Interface) -> Iterator[tuple[str, str]]:
+    """How much may come, first of all: what is too much costs no more than to see that.
+
+    What has waited in the jail's own queue (:mod:`shaping`) is never too much here, for a bucket of nf_tables for bytes
+    holds what comes in a second besides its burst. A frame that leaves the jail in one piece, to be cut into packets
+    later, counts once.
+    """
+    # In the jail itself this would stand before the queue.
+    rate = rates.parse(interface["rate_out"]) if has_host_end(interface) else None
+    if rate is not None:
+        yield f"{_RATE}={rates.show(rate)}", f"limit rate over {rate} bytes/second burst {_WHOLE} bytes drop"
+    number = interface["packets_max"]
+    if number:
+        burst = max(number // 10, _FIRST_FLIGHT)
+        yield f"{_PACKETS}={number}", f"limit rate over {number}/second burst {burst} packets drop"
 
 
 def _chosen(interface: Interface) -> Iterator[tuple[str, str]]:

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from .. import rates
 from ..kernel import namespaces
-from . import egress, inside, pairs, phys, uppers
+from . import egress, inside, pairs, phys, shaping, uppers
 from .addresses import Interface, has_host_end
 from .attached import Attached, Kind, Site
 from .netlink import Link, Netlink
@@ -67,7 +68,7 @@ def read(host: Netlink, namespace: int, slot: int) -> list[Live]:
         live = sorted(_survey(site), key=lambda each: each.inside.name)
         return [
             Live(
-                _KINDS[each.type].show(site, each, inside.describe(each)),
+                _as_limited(site, each, _KINDS[each.type].show(site, each, inside.describe(each))),
                 each.outside.name if each.outside else "",
                 bool(each.outside and each.outside.isolated),
                 each.inside.mac,
@@ -130,10 +131,28 @@ def converge(
         news = []
         for interface in wanted:
             there = live[interface["name"]]
+            _limit(site, there, interface)
             changed = _KINDS[interface["type"]].adjust(site, there, interface)
             if inside.adjust(jail, there, interface) or changed:
                 news.append(there)
         _tell_neighbours(site, news)
+
+
+def _as_limited(site: Site, there: Attached, interface: Interface) -> Interface:
+    """An interface with how fast it receives and sends."""
+    mtu, outside = there.inside.mtu, there.outside
+    return {
+        **interface,
+        "rate_in": shaping.read(site.host, outside, mtu) if outside else rates.UNLIMITED,
+        "rate_out": shaping.read(site.jail, there.inside, mtu),
+    }
+
+
+def _limit(site: Site, there: Attached, interface: Interface) -> None:
+    """Have it receive and send so fast, before it is up."""
+    if there.outside:
+        shaping.converge(site.host, there.outside, interface["rate_in"], interface["mtu"])
+    shaping.converge(site.jail, there.inside, interface["rate_out"], interface["mtu"])
 
 
 def _as_sent(there: Attached, interface: Interface) -> Interface:

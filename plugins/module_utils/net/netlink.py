@@ -33,6 +33,9 @@ _RTNH_F_ONLINK = 4
 _NTF_PROXY = 8
 _BR_STATE_DISABLED = 0
 _DUMP_TRIES = 10
+_TC_H_ROOT = 0xFFFFFFFF
+_TOKEN_BUCKET = "tbf"
+_TICK_NANOSECONDS = 64  # net/pkt_sched.h, PSCHED_TICKS2NS
 
 Attributes = dict[str, Union[str, int]]
 
@@ -59,6 +62,8 @@ class Link(NamedTuple):
     """Whether that is another namespace."""
     isolated: bool
     """Whether it is a port of a bridge that sends nothing to other isolated ports (bridge(8))."""
+    discipline: str
+    """How it queues what it sends: the kind of its root qdisc (tc(8))."""
 
 
 class Address(NamedTuple):
@@ -66,6 +71,17 @@ class Address(NamedTuple):
 
     ifindex: int
     address: str
+
+
+class Queue(NamedTuple):
+    """A token bucket (tc-tbf(8)) by which a device sends."""
+
+    rate: int
+    """Bytes per second."""
+    burst: int
+    """What may pass at once, in microseconds of that rate."""
+    limit: int
+    """How many bytes may wait."""
 
 
 class DeviceRoute(NamedTuple):
@@ -95,6 +111,7 @@ def _link(message: Any) -> Link:
         peer=message.get_attr("IFLA_LINK") or 0,
         peer_is_away=message.get_attr("IFLA_LINK_NETNSID") is not None,
         isolated=bool(message.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA", "IFLA_BRPORT_ISOLATED")),
+        discipline=message.get_attr("IFLA_QDISC") or "",
     )
 
 
@@ -102,6 +119,12 @@ def _address(message: Any) -> Address:
     # IFA_ADDRESS is the other side's address where there is an IFA_LOCAL.
     host = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
     return Address(message["index"], str(ipaddress.ip_interface(f"{host}/{message['prefixlen']}")))
+
+
+def _queue(message: Any) -> Queue:
+    parameters = message.get_nested("TCA_OPTIONS", "TCA_TBF_PARMS")
+    burst = round(parameters["buffer"] * _TICK_NANOSECONDS / 1000)
+    return Queue(parameters["rate"], burst, parameters["limit"])
 
 
 def _routes(version: int, messages: Iterable[Any]) -> Iterator[DeviceRoute]:
@@ -148,6 +171,7 @@ class Netlink:
     def __init__(self) -> None:
         open_socket, self._error = _load()
         self._socket = open_socket()
+        self._queues: dict[int, Queue] | None = None
 
     def __enter__(self) -> Netlink:
         return self
@@ -255,6 +279,33 @@ class Netlink:
         """Say whether a port of a bridge is isolated from other isolated ones."""
         with self._doing(f"isolating {link.name}"):
             self._socket.brport("set", index=link.ifindex, isolated=int(isolated))
+
+    def queue(self, link: Link) -> Queue | None:
+        """The token bucket of a device that has one. They are all read at the first question, for the kernel has no
+        answer about a single one that both versions of pyroute2 would let us ask for."""
+        if link.discipline != _TOKEN_BUCKET:
+            return None
+        if self._queues is None or link.ifindex not in self._queues:
+            messages = self._dump("listing the queues", lambda _command: self._socket.get_qdiscs())
+            buckets = (each for each in messages if each.get_attr("TCA_KIND") == _TOKEN_BUCKET)
+            self._queues = {each["index"]: _queue(each) for each in buckets if each["parent"] == _TC_H_ROOT}
+        return self._queues.get(link.ifindex)
+
+    def set_queue(self, link: Link, queue: Queue) -> None:
+        """Have a device send by a token bucket, in the place of whatever it sends by."""
+        with self._doing(f"making {link.name} send {queue.rate} bytes a second"):
+            # pyroute2 makes microseconds of it again, and drops what is behind the point.
+            burst = queue.rate * (queue.burst + 0.5) / 1e6
+            self._socket.tc("replace", "tbf", index=link.ifindex, rate=queue.rate, burst=burst, limit=queue.limit)
+        if self._queues is not None:
+            self._queues[link.ifindex] = queue
+
+    def delete_queue(self, link: Link) -> None:
+        """Have a device send as it did before it got a token bucket."""
+        with self._doing(f"making {link.name} send as fast as it can"):
+            self._socket.tc("del", index=link.ifindex, parent=_TC_H_ROOT)
+        if self._queues is not None:
+            self._queues.pop(link.ifindex, None)
 
     def delete_link(self, link: Link) -> None:
         """Remove a device, and with one end of a veth pair the other."""

@@ -24,8 +24,9 @@ class Network:
     """The host's side of the network, for one run over any number of jails; a context manager.
 
     The host is the caller's network namespace, and a jail's is a descriptor, for a pid may pass to another process.
-    Everything is read from the kernel at each call. Every method raises :class:`JailError`. Those that change what
-    jails share take the lock ``host``, so the caller must not hold it.
+    Everything is read from the kernel at each call, but for how fast the host's ends send, which is read once. Every
+    method raises :class:`JailError`. Those that change what jails share take the lock ``host``, so the caller must not
+    hold it.
     """
 
     def __init__(self) -> None:

@@ -54,7 +54,12 @@ def text_of(root: int, path: str) -> str:
 
 def lines_of(root: int, path: str) -> list[str]:
     """The lines of a file that are neither empty nor a comment, without blanks around them."""
-    lines = [line.strip() for line in text_of(root, path).splitlines()]
+    return significant(text_of(root, path))
+
+
+def significant(text: str) -> list[str]:
+    """The lines of a text, likewise."""
+    lines = [line.strip() for line in text.splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
 
 

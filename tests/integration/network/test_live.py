@@ -37,6 +37,7 @@ def test_connections_live_through_changes(jail: Jail, address: str) -> None:
             {"isolate": True},
             {"connections_max": 1},
             {"neighbours_max": 1},
+            {"rate_in": "1Mbit", "rate_out": "2Mbit", "packets_max": 100},
             {"addresses": ["10.77.0.12/16", "fd77::12/48"]},
             {"mac": "02:00:00:00:00:77"},
         ):

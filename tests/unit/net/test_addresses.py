@@ -87,6 +87,9 @@ def test_what_is_left_out_has_a_value() -> None:
         "type": "veth",
         "parent": None,
         "routes": [],
+        "rate_in": "unlimited",
+        "rate_out": "unlimited",
+        "packets_max": 0,
     }
     assert parse_interfaces("web1", [least]) == [expected]
     assert parse_interfaces("web1", [{**dict.fromkeys(FULL), **least}]) == [expected]

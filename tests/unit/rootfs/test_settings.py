@@ -297,3 +297,35 @@ def test_host_keys_of_chosen_types(root: int, tree: Path) -> None:
     assert stat.S_IMODE((tree / "etc/ssh/ssh_host_rsa_key").stat().st_mode) == 0o600
     assert host_keys.keep_only(root, ["ecdsa", "rsa"]) == ["ecdsa"]
     assert sorted(os.listdir(tree / "etc/ssh")) == ["ssh_host_rsa_key", "ssh_host_rsa_key.pub", "sshd_config"]
+
+
+@quick
+@given(
+    st.lists(st.binary(max_size=20).filter(lambda line: b"\n" not in line), min_size=1, max_size=6),
+    st.lists(st.sampled_from(["10.0.0.1 one", "fd00::1 two"]), max_size=3),
+)
+def test_all_other_lines_stay_when_a_system_is_told_of_others(
+    tree: Path, root: int, own: list[bytes], others: list[str]
+) -> None:
+    """Whatever they are; and they are all that is left when it is not told any more."""
+    before = b"".join(line + b"\n" for line in own)
+    (tree / "etc/hosts").write_bytes(before)
+    assert hosts.told(root) is None
+    for told in (others, ["10.0.0.9 nine"], []):
+        hosts.tell(root, told)
+        assert hosts.told(root) == told
+        assert (tree / "etc/hosts").read_bytes().startswith(before)
+    hosts.tell(root, None)
+    assert (tree / "etc/hosts").read_bytes() == before
+
+
+def test_a_comment_without_its_fellow_marks_nothing(tree: Path, root: int) -> None:
+    """What stands between it and the next one stays."""
+    hosts.tell(root, ["10.0.0.1 one"])
+    begin, told, end = (tree / "etc/hosts").read_bytes().splitlines()[-3:]
+    for lines in ([begin, b"192.0.2.1 mine"], [end, b"192.0.2.1 mine"], [begin, b"192.0.2.1 mine", begin, told, end]):
+        (tree / "etc/hosts").write_bytes(b"\n".join([*lines, b""]))
+        hosts.tell(root, ["10.0.0.2 two"])
+        assert hosts.told(root) == ["10.0.0.2 two"]
+        hosts.tell(root, None)
+        assert (tree / "etc/hosts").read_bytes() == b"192.0.2.1 mine\n"
