@@ -18,7 +18,7 @@ from typing import Any, Callable, NamedTuple
 
 from ..errors import JailError
 from ..kernel import image, namespaces, paths, process
-from . import channel, confinement, ids, terminal
+from . import channel, confinement, ids, leash, terminal
 from .channel import Channel
 from .confinement import Confinement
 from .live import Running
@@ -40,12 +40,13 @@ class Command(NamedTuple):
     gid: int = 0
 
 
-def execute(running: Running, command: Command) -> int:
+def execute(running: Running, command: Command, listeners: Sequence[int] = ()) -> int:
     """Run a command in a jail with our standard input, output and error; its exit status as a shell counts it.
 
     Those of the three that are terminals are replaced by a terminal of the jail's own, so that nothing in the jail
-    ever holds ours.
+    ever holds ours. When we are killed, what the command has not detached is hung up (:mod:`leash`).
 
+    :param listeners: descriptors of ours; the same happens when nobody is at their other ends any more.
     :raises JailError: when the jail ended meanwhile or the command cannot be run.
     """
     if running.first_id is None and not image.is_read_only():
@@ -66,12 +67,14 @@ def execute(running: Running, command: Command) -> int:
         finally:
             process.wait(helper)
         pid, target_process = told["pid"]
-        with paths.opened(target_process), terminal.forwarded_signals(target_process):
-            try:
+        with paths.opened(target_process), leash.held(running, pid, target_process, listeners):
+            with contextlib.suppress(BrokenPipeError):  # it has failed, and says why
+                ours.send({"go": True})
+            with terminal.forwarded_signals(pid):
                 if terminals:
                     terminal.relay(told["terminal"][1], target_process, terminals)
-            finally:
-                status = process.wait(pid)
+                process.await_end(pid)
+        status = process.wait(pid)
         _raise_error(ours)
         return status
     finally:
@@ -229,6 +232,7 @@ def _become(command: Command, prepared: Confinement, terminals: Sequence[int], t
             terminal.take(slave, terminals)
         process.close_all_but([0, 1, 2, theirs.fileno()])
         os.chdir(command.directory)
+        theirs.receive()  # from now on somebody looks after us
         confinement.apply(prepared)
         if (command.uid, command.gid) != (0, 0):
             os.setgroups([])
@@ -237,6 +241,8 @@ def _become(command: Command, prepared: Confinement, terminals: Sequence[int], t
             process.hide_memory()  # another user's may be shown, by fs.suid_dumpable (proc_sys_fs(5))
         status = NOT_EXECUTABLE
         raise confinement.execute(command.argv, dict(command.environment))
+    except EOFError:
+        os._exit(status)  # our client was killed already
     except OSError as error:
         if status == NOT_EXECUTABLE and isinstance(error, FileNotFoundError):
             status = NOT_FOUND
