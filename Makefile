@@ -21,11 +21,13 @@ TEST_PACKAGES := \
 	gpg-agent \
 	libc6-dev \
 	mmdebstrap \
+	openssh-server \
 	openssl \
 	rpm \
 	runc \
 	shellcheck \
 	strace \
+	sudo \
 	xfsprogs \
 	xz-utils \
 	zstd
