@@ -5,19 +5,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import hashlib
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process
 from ansible_collections.cellblock.jails.tests.integration.support import sshd
 from ansible_collections.cellblock.jails.tests.integration.support.boxes import fresh_name
 from ansible_collections.cellblock.jails.tests.integration.support.calls import (
@@ -28,17 +34,19 @@ from ansible_collections.cellblock.jails.tests.integration.support.calls import 
     module,
     shell,
 )
+from ansible_collections.cellblock.jails.tests.integration.support.commands import succeed
 from ansible_collections.cellblock.jails.tests.integration.support.connect import connected
 from ansible_collections.cellblock.jails.tests.integration.support.guests import make_guests
+from ansible_collections.cellblock.jails.tests.integration.support.processes import command_line
 
 _SECONDS = 30.0
 _MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Server]:
+def server() -> Iterator[sshd.Server]:
     """An SSH server on this host."""
-    with sshd.serving(tmp_path_factory.mktemp("sshd")) as running:
+    with sshd.serving() as running:
         yield running
 
 
@@ -285,3 +293,85 @@ def test_ways_that_are_closed_are_unreachable(variables: dict[str, Any], guest: 
             assert "\n" not in error[1]
     finally:
         attempt("jail_state", name=[stopped], state="absent")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_killed_ssh_leaves_nothing_in_the_jail(
+    guest: str, server: sshd.Server, tmp_path: Path, terminal: bool
+) -> None:
+    """The client of a task is killed; what the task has started ends with the session, be it on a terminal or not, and
+    what it has detached stays."""
+    shell(guest, "rm -f /srv/ready")
+    variables = {**server.variables(), "ansible_jail_name": guest, "ansible_ssh_args": "-o ControlMaster=no"}
+    command = "setsid sleep 9201 & touch /srv/ready; sleep 9202; true"
+    call = ("exec_command", command) if terminal else ("exec_command", command, None, False)
+
+    def task() -> None:
+        connected(variables, call)
+
+    pid = process.fork(task)
+    sleepers = wait_for(lambda: started(guest) if shell(guest, "ls /srv").split() == ["ready"] else None)
+    assert set(sleepers.values()) == {"sleep 9201", "sleep 9202"}
+    (client,) = [each for each in sshd.clients(server) if each != pid]
+    os.kill(client, signal.SIGKILL)
+    process.wait(pid)
+    wait_for(lambda: set(started(guest).values()) == {"sleep 9201"})
+    os.kill(next(iter(started(guest))), signal.SIGKILL)
+    shell(guest, "rm /srv/ready")
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> Iterator[str]:
+    """A user of the host, known in the tests' mount namespace only, whom sudo lets do one thing as root."""
+    if shutil.which("sudo") is None:
+        pytest.skip("sudo is not installed")
+    lines = {
+        "passwd": "waysin:x:61234:61234::/tmp:/bin/sh",
+        "group": "waysin:x:61234:",
+        "shadow": "waysin:*:19000:0:99999:7:::",
+        "sudoers": "waysin ALL=(root) NOPASSWD: /usr/local/sbin/jail",
+    }
+    with contextlib.ExitStack() as stack:
+        for name, line in lines.items():
+            place, copy = Path("/etc", name), tmp_path / name
+            copy.write_text(f"{'' if name == 'sudoers' else place.read_text()}{line}\n")
+            copy.chmod(place.stat().st_mode & 0o777)
+            succeed(["mount", "--bind", str(copy), str(place)])
+            stack.callback(succeed, ["umount", str(place)])
+        yield "waysin"
+
+
+def test_a_login_that_is_not_root(guest: str, server: sshd.Server, user: str, tmp_path: Path) -> None:
+    """It becomes root by the command that is set, ``sudo`` where none is; what that is denied is told with the way
+    out. Files go the same way."""
+    variables = {**server.variables(user), "ansible_jail_name": guest, "ansible_control_path_dir": str(tmp_path / "cp")}
+    back = tmp_path / "back"
+    calls = (
+        ("exec_command", "id -u; cat", b"in"),
+        ("put_file", __file__, "/srv/x"),
+        ("fetch_file", "/srv/x", str(back)),
+    )
+    assert connected(variables, *calls) == [(0, b"0\nin", b""), None, None]
+    assert filecmp.cmp(__file__, back, shallow=False)
+    for become in ("env", "sudo -n -u nobody"):
+        (error,) = connected({**variables, "ansible_jail_host_become": become}, ("exec_command", "id"))
+        assert error[0] == "AnsibleConnectionFailure"
+        assert "log in to the host as root, or have ansible_jail_host_become" in error[1]
+        assert "\n" not in error[1]
+    connected(variables, ("reset",))
+    shell(guest, "rm /srv/x")
+
+
+def started(name: str) -> dict[int, str]:
+    """The processes of a jail that sleep for the tests, by their pids."""
+    found = {pid: command_line(pid).strip() for pid in live.group_of(name).processes()}
+    return {pid: command for pid, command in found.items() if command.startswith("sleep 92")}
+
+
+def wait_for(condition: Callable[[], Any]) -> Any:
+    """Wait until it gives something; that."""
+    deadline = time.monotonic() + _SECONDS
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found

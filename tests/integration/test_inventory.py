@@ -21,9 +21,9 @@ from ansible_collections.cellblock.jails.tests.integration.support.calls import 
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Server]:
+def server() -> Iterator[sshd.Server]:
     """An SSH server on this host."""
-    with sshd.serving(tmp_path_factory.mktemp("sshd")) as running:
+    with sshd.serving() as running:
         yield running
 
 

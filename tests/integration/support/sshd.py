@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import NamedTuple
 import pytest
 
 from .commands import succeed
+from .processes import command_line
 
 _PROGRAM = "/usr/sbin/sshd"
 _SEPARATED = Path("/run/sshd")
@@ -47,6 +49,16 @@ class Server(NamedTuple):
         }
 
 
+def clients(server: Server) -> list[int]:
+    """The pids of the ssh clients that use the key of a server."""
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        words = command_line(int(entry)).split()
+        if words[:1] == ["ssh"] and any(str(server.key) in word for word in words):
+            found.append(int(entry))
+    return found
+
+
 def _key(path: Path) -> Path:
     succeed(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)])
     return path
@@ -59,16 +71,22 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def serving(folder: Path) -> Iterator[Server]:
+def serving() -> Iterator[Server]:
     """A server for a ``with`` block, in which root and whoever else may log in by one key."""
     if not os.path.exists(_PROGRAM) or shutil.which("ssh") is None:
         pytest.skip("the OpenSSH server or client is not installed")
+    with tempfile.TemporaryDirectory(prefix="jails-sshd-") as name, _directory(_SEPARATED):
+        folder = Path(name)
+        folder.chmod(0o755)  # the server reads whom it lets in as that user
+        yield from _served(folder)
+
+
+def _served(folder: Path) -> Iterator[Server]:
     host, key, port = _key(folder / "host"), _key(folder / "user"), _free_port()
     known = folder / "known_hosts"
     known.write_text(f"[127.0.0.1]:{port} {host.with_suffix('.pub').read_text()}")
     authorized = folder / "authorized"
     authorized.write_text(key.with_suffix(".pub").read_text())
-    folder.chmod(0o755)
     settings = {
         "Port": port,
         "ListenAddress": "127.0.0.1",
@@ -85,7 +103,7 @@ def serving(folder: Path) -> Iterator[Server]:
     configuration = folder / "sshd_config"
     configuration.write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
     log = folder / "log"
-    with _directory(_SEPARATED), log.open("wb") as file:
+    with log.open("wb") as file:
         server = subprocess.Popen(
             [_PROGRAM, "-D", "-e", "-f", str(configuration)], stdin=subprocess.DEVNULL, stderr=file
         )
