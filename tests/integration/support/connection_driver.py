@@ -10,6 +10,7 @@ import base64
 import json
 import resource
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,21 +36,24 @@ def _main() -> None:
     init_plugin_loader()
     given = json.load(sys.stdin)
     context = PlayContext()
-    connection = connection_loader.get("cellblock.jails.jail", context)
+    connection = connection_loader.get(given["plugin"], context)
     read: Any = connection._resolve_option_variables
     connection.set_options(var_options=read(given["variables"], Templar(loader=DataLoader())))
     if given["memory"]:
         size = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (size + given["memory"],) * 2)
     answers: list[Any] = []
+    seconds: list[float] = []
     for name, arguments in given["calls"]:
+        begun = time.monotonic()
         try:
             result = getattr(connection, name)(*(unworded(each) for each in arguments))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what the test asks for
             answers.append([type(error).__name__, str(error)])
             break
+        seconds.append(time.monotonic() - begun)
         answers.append([worded(each) for each in result] if name == "exec_command" else None)
-    json.dump(answers, sys.stdout)
+    json.dump({"answers": answers, "seconds": seconds}, sys.stdout)
 
 
 if __name__ == "__main__":
