@@ -90,6 +90,11 @@ def attempted(variables: dict[str, Any], folder: Path, tasks: str, **environment
     inventory.write_text(json.dumps({"all": {"hosts": {"guest": given}}}))
     head = "- hosts: guest\n  gather_facts: false\n  tasks:\n"
     book.write_text(head + textwrap.indent(textwrap.dedent(tasks), "    "), encoding="utf-8")
+    return ran(inventory, book, **environment)
+
+
+def ran(inventory: Path, book: Path, **environment: str) -> tuple[int, str]:
+    """The same of a play that is written down."""
     program = os.path.join(os.path.dirname(sys.executable), "ansible-playbook")
     done = subprocess.run(
         [program, "-i", str(inventory), str(book)],
@@ -137,6 +142,32 @@ def test_modules_work(variables: dict[str, Any], guest: str, tmp_path: Path, pip
     assert shell(guest, f"cd {home}; cat copied rendered joe/file") == f"a\nb{guest}\njoes"
     assert shell(guest, f"cd {home}; stat -c '%a %U' copied joe/file") == "640 root\n600 joe\n"
     assert shell(guest, "userdel joe; ls -A /root/.ansible/tmp") == ""
+
+
+def test_names_that_nobody_said(guest: str, tmp_path: Path) -> None:
+    """A jail is called as its host in the inventory, also where a task is delegated to it: never is another entered."""
+    inventory, book = tmp_path / "hosts.json", tmp_path / "play.yml"
+    given = {"ansible_connection": "cellblock.jails.jail", "ansible_jail_transport": "local"}
+    inventory.write_text(json.dumps({"all": {"hosts": {guest: given, "another": given}}}))
+    book.write_text(f"""
+- hosts: another
+  gather_facts: false
+  tasks:
+    - ansible.builtin.raw: hostname
+      delegate_to: {guest}
+      register: delegated
+- hosts: {guest}
+  gather_facts: false
+  tasks:
+    - ansible.builtin.raw: hostname
+      register: own
+    - ansible.builtin.assert:
+        that:
+          - own.stdout.strip() == '{guest}'
+          - hostvars['another'].delegated.stdout.strip() == '{guest}'
+""")
+    status, text = ran(inventory, book)
+    assert status == 0, text
 
 
 NAMES = [
