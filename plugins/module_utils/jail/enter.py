@@ -63,16 +63,17 @@ def execute(running: Running, command: Command, listeners: Sequence[int] = ()) -
         helper = process.fork(lambda: _descend(running, target, command, prepared, terminals, theirs, ours))
         theirs.close()
         try:
-            told = _gather(ours, {"pid", "terminal"} if terminals else {"pid"})
+            message, (target_process,) = _expect(ours)
         finally:
             process.wait(helper)
-        pid, target_process = told["pid"]
+        pid = int(message["pid"])
         with paths.opened(target_process), leash.held(running, pid, target_process, listeners):
-            with contextlib.suppress(BrokenPipeError):  # it has failed, and says why
+            with contextlib.suppress(BrokenPipeError):  # it was killed
                 ours.send({"go": True})
+            masters = _expect(ours)[1] if terminals else []
             with terminal.forwarded_signals(pid):
-                if terminals:
-                    terminal.relay(told["terminal"][1], target_process, terminals)
+                for master in masters:
+                    terminal.relay(master, target_process, terminals)
                 process.await_end(pid)
         status = process.wait(pid)
         _raise_error(ours)
@@ -166,15 +167,6 @@ def _expect(ours: Channel) -> tuple[dict[str, Any], list[int]]:
     return message, descriptors
 
 
-def _gather(ours: Channel, wanted: set[str]) -> dict[str, tuple[Any, int]]:
-    """The value and descriptor of each of these keys. The two processes of ours tell theirs in any order."""
-    found: dict[str, tuple[Any, int]] = {}
-    while wanted - found.keys():
-        message, descriptors = _expect(ours)
-        found.update({key: (value, descriptors[0]) for key, value in message.items()})
-    return found
-
-
 def _raise_error(ours: Channel) -> None:
     """An exec closed the channel without a word; else a message says why there was none."""
     with contextlib.suppress(EOFError):
@@ -226,13 +218,13 @@ def _become(command: Command, prepared: Confinement, terminals: Sequence[int], t
         confinement.become_root()
         process.hide_memory()
         os.setsid()
+        theirs.receive()  # from now on somebody looks after this session
         if terminals:
             master, slave = terminal.open_in_jail()
             theirs.send({"terminal": True}, [master])
             terminal.take(slave, terminals)
         process.close_all_but([0, 1, 2, theirs.fileno()])
         os.chdir(command.directory)
-        theirs.receive()  # from now on somebody looks after us
         confinement.apply(prepared)
         if (command.uid, command.gid) != (0, 0):
             os.setgroups([])
