@@ -21,11 +21,13 @@ TEST_PACKAGES := \
 	gpg-agent \
 	libc6-dev \
 	mmdebstrap \
+	openssh-server \
 	openssl \
 	rpm \
 	runc \
 	shellcheck \
 	strace \
+	sudo \
 	xfsprogs \
 	xz-utils \
 	zstd
@@ -36,7 +38,7 @@ PROFILE_PACKAGES := golang-github-containers-common
 # The targets below change one host and share one virtual environment: never two at a time.
 .NOTPARALLEL:
 .PHONY: help host-packages test-packages venv lint sanity unit integration breakout breakout-compare servers test demo demo-clean
-.PHONY: bench bench-rootfs bench-dedupe bench-syscalls bench-limits clean
+.PHONY: bench bench-rootfs bench-dedupe bench-connection bench-syscalls bench-limits clean
 
 help: ## this list (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -98,6 +100,9 @@ bench-rootfs: test-packages venv ## measure what the clones of a template cost, 
 
 bench-dedupe: test-packages venv ## measure what upgraded jails give back when they share again (root)
 	$(BIN)/python benchmarks/dedupe.py
+
+bench-connection: test-packages venv ## measure what tasks in a jail cost beside plain ssh to its host (root)
+	$(BIN)/python benchmarks/connection.py
 
 bench-syscalls: test-packages venv ## measure what a system call costs in a jail, on the host and in runc (root)
 	@scripts/host-packages.sh $(PROFILE_PACKAGES)

@@ -9,6 +9,7 @@ What a command needs is imported where it is needed: ``jail exec`` has to be qui
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -76,6 +77,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     running.add_argument("-w", "--workdir", default="/", help="directory inside the jail")
     running.add_argument("-e", "--env", action="append", default=[], type=_variable, metavar="NAME=VALUE")
+    running.add_argument(
+        "--report",
+        metavar="WORD",
+        help="for programs: exit with 0 and end standard error by a line with WORD and the command's exit status; hang "
+        "up the command when nobody reads standard error any more",
+    )
     running.add_argument("name", type=_name)
     running.add_argument(
         "command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="the command and its arguments"
@@ -249,7 +256,12 @@ def _exec(options: argparse.Namespace) -> int:
         raise JailError("no command was given", advice=f"write: jail exec {options.name} -- COMMAND")
     environment = {**policy.ENVIRONMENT, **_terminal_type(), **dict(options.env)}
     command = enter.Command(argv, environment, options.workdir, *options.user)
-    return _run_in(live.expect(options.name), command)
+    if options.report is None:
+        return _run_in(live.expect(options.name), command)
+    status = _run_in(live.expect(options.name), command, listeners=[2])
+    with contextlib.suppress(BrokenPipeError):  # nobody reads it
+        os.write(2, f"{options.report} {status}\n".encode())
+    return 0
 
 
 def _enter(options: argparse.Namespace) -> int:
@@ -258,10 +270,10 @@ def _enter(options: argparse.Namespace) -> int:
     return _run_in(live.expect(options.name), command)
 
 
-def _run_in(running: live.Running, command: enter.Command) -> int:
+def _run_in(running: live.Running, command: enter.Command, listeners: Sequence[int] = ()) -> int:
     if running.first_id is None and not image.is_read_only():
         image.execute_read_only([sys.executable, "-I", *sys.argv], os.environ)
-    return enter.execute(running, command)
+    return enter.execute(running, command, listeners)
 
 
 def _terminal_type() -> dict[str, str]:

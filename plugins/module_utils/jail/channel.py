@@ -31,8 +31,12 @@ class Channel:
         socket.send_fds(self._socket, [json.dumps(message).encode()], list(descriptors))
 
     def receive(self) -> tuple[dict[str, Any], list[int]]:
-        """The next message and its descriptors; ``EOFError`` when the other end is closed."""
-        data, descriptors, _flags, _address = socket.recv_fds(self._socket, _SIZE, _DESCRIPTORS)
+        """The next message and its descriptors; ``EOFError`` when the other end is closed, be it without having read
+        what we sent."""
+        try:
+            data, descriptors, _flags, _address = socket.recv_fds(self._socket, _SIZE, _DESCRIPTORS)
+        except ConnectionResetError:
+            raise EOFError from None
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)
         if not data:

@@ -18,7 +18,7 @@ from typing import Any, Callable, NamedTuple
 
 from ..errors import JailError
 from ..kernel import image, namespaces, paths, process
-from . import channel, confinement, ids, terminal
+from . import channel, confinement, ids, leash, terminal
 from .channel import Channel
 from .confinement import Confinement
 from .live import Running
@@ -40,12 +40,13 @@ class Command(NamedTuple):
     gid: int = 0
 
 
-def execute(running: Running, command: Command) -> int:
+def execute(running: Running, command: Command, listeners: Sequence[int] = ()) -> int:
     """Run a command in a jail with our standard input, output and error; its exit status as a shell counts it.
 
     Those of the three that are terminals are replaced by a terminal of the jail's own, so that nothing in the jail
-    ever holds ours.
+    ever holds ours. When we are killed, what the command has not detached is hung up (:mod:`leash`).
 
+    :param listeners: descriptors of ours; the same happens when nobody is at their other ends any more.
     :raises JailError: when the jail ended meanwhile or the command cannot be run.
     """
     if running.first_id is None and not image.is_read_only():
@@ -62,16 +63,19 @@ def execute(running: Running, command: Command) -> int:
         helper = process.fork(lambda: _descend(running, target, command, prepared, terminals, theirs, ours))
         theirs.close()
         try:
-            told = _gather(ours, {"pid", "terminal"} if terminals else {"pid"})
+            message, (target_process,) = _expect(ours)
         finally:
             process.wait(helper)
-        pid, target_process = told["pid"]
-        with paths.opened(target_process), terminal.forwarded_signals(target_process):
-            try:
-                if terminals:
-                    terminal.relay(told["terminal"][1], target_process, terminals)
-            finally:
-                status = process.wait(pid)
+        pid = int(message["pid"])
+        with paths.opened(target_process), leash.held(running, pid, target_process, listeners):
+            with contextlib.suppress(BrokenPipeError):  # it was killed
+                ours.send({"go": True})
+            masters = _expect(ours)[1] if terminals else []
+            with terminal.forwarded_signals(pid):
+                for master in masters:
+                    terminal.relay(master, target_process, terminals)
+                process.await_end(pid)
+        status = process.wait(pid)
         _raise_error(ours)
         return status
     finally:
@@ -163,15 +167,6 @@ def _expect(ours: Channel) -> tuple[dict[str, Any], list[int]]:
     return message, descriptors
 
 
-def _gather(ours: Channel, wanted: set[str]) -> dict[str, tuple[Any, int]]:
-    """The value and descriptor of each of these keys. The two processes of ours tell theirs in any order."""
-    found: dict[str, tuple[Any, int]] = {}
-    while wanted - found.keys():
-        message, descriptors = _expect(ours)
-        found.update({key: (value, descriptors[0]) for key, value in message.items()})
-    return found
-
-
 def _raise_error(ours: Channel) -> None:
     """An exec closed the channel without a word; else a message says why there was none."""
     with contextlib.suppress(EOFError):
@@ -223,6 +218,7 @@ def _become(command: Command, prepared: Confinement, terminals: Sequence[int], t
         confinement.become_root()
         process.hide_memory()
         os.setsid()
+        theirs.receive()  # from now on somebody looks after this session
         if terminals:
             master, slave = terminal.open_in_jail()
             theirs.send({"terminal": True}, [master])
@@ -237,6 +233,8 @@ def _become(command: Command, prepared: Confinement, terminals: Sequence[int], t
             process.hide_memory()  # another user's may be shown, by fs.suid_dumpable (proc_sys_fs(5))
         status = NOT_EXECUTABLE
         raise confinement.execute(command.argv, dict(command.environment))
+    except EOFError:
+        os._exit(status)  # our client was killed already
     except OSError as error:
         if status == NOT_EXECUTABLE and isinstance(error, FileNotFoundError):
             status = NOT_FOUND

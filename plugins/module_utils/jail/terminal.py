@@ -60,11 +60,14 @@ def take(slave: int, numbers: Sequence[int]) -> None:
 
 
 @contextlib.contextmanager
-def forwarded_signals(target: int) -> Iterator[None]:
-    """Pass the signals that end or steer a command on to the process of a pidfd, for a ``with`` block."""
+def forwarded_signals(leader: int) -> Iterator[None]:
+    """Pass the signals that end or steer a command on to a process group, as a terminal does, for a ``with`` block.
+
+    :param leader: its leader, a child of ours that is not waited for meanwhile: its number stays its own.
+    """
 
     def forward(number: int, _frame: object) -> None:
-        pidfd.send_signal(target, number)
+        os.killpg(leader, number)
 
     before = {number: signal.signal(number, forward) for number in _FORWARDED}
     try:

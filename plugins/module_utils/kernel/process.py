@@ -50,6 +50,11 @@ def wait(pid: int) -> int:
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
 
+def await_end(pid: int) -> None:
+    """Wait until a child has ended, and leave it and its number there (waitid(2), WNOWAIT)."""
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
 def open_standard_streams() -> None:
     """Open /dev/null in the place of standard streams that are closed, so that nothing else gets their numbers."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
