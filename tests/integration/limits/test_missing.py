@@ -85,10 +85,12 @@ def test_what_goes_against_itself_is_refused(box: str) -> None:
 
 
 @pytest.mark.parametrize("file", ["cgroup.procs", "cgroup.freeze", "../x", "a/b", "/etc/passwd", "memory", ".", ""])
-def test_files_that_are_none_of_a_controller(box: str, file: str) -> None:
+def test_files_that_are_none_of_a_controller(shared_box: str, file: str) -> None:
     """Refused on every host, and so is what has an option."""
-    assert "is not a file of a controller" in refused("jail_limits", name=box, unified={file: "1"})
-    assert "has an option of its own: memory_max" in refused("jail_limits", name=box, unified={"memory.max": "1"})
+    assert "is not a file of a controller" in refused("jail_limits", name=shared_box, unified={file: "1"})
+    assert "has an option of its own: memory_max" in refused(
+        "jail_limits", name=shared_box, unified={"memory.max": "1"}
+    )
 
 
 def test_files_without_an_option(box: str) -> None:
