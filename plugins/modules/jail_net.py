@@ -18,6 +18,19 @@ description:
   - What differs in a running jail is changed at once, and nothing else is touched; of any other jail it is recorded
     for the next start.
   - An option that is left out is left as it is.
+notes:
+  - A published port that nobody reaches from elsewhere is often kept back by a filter of the administrator's own, which
+    this module does not overrule. One that drops what is forwarded has to let such connections pass, in nftables
+    C(ct state established,related accept) and C(ct status dnat accept) in its chain for the hook C(forward), in
+    iptables C(-m conntrack --ctstate DNAT -j ACCEPT) in C(FORWARD). What is published is not seen by chains for the
+    hook C(input).
+  - It also needs an address of the host in the jail's network, such as a C(gateway) that a bridge of ours carries, and
+    for clients from elsewhere a gateway that leads their answers back through the host.
+  - For the host's own IPv4 loopback the jail's bridge gets C(route_localnet); packets of 127/8 that others send there
+    are dropped. For its IPv6 loopback the bridge gets a local route for V(::1).
+  - Where the host's bridges hand packets to the hooks of IP (C(net.bridge.bridge-nf-call-iptables) and
+    C(net.bridge.bridge-nf-call-ip6tables), which Docker turns on), published ports are not reached at V(::1), nor
+    between isolated interfaces of one bridge, nor by an isolated jail itself.
 author:
   - cellblock.jails contributors (@cellblock)
 version_added: 0.1.0
@@ -148,7 +161,8 @@ options:
         description:
           - How many connections that the interface's addresses have opened the host tracks at once; more cannot be
             opened. V(0) is without a limit. Left out, V(8192).
-          - Where nothing else on the host tracks connections, this does; V(0) for all interfaces avoids it.
+          - Where nothing else on the host tracks connections, this does, as do masquerading, isolation and O(publish);
+            V(0) for all interfaces, without those, avoids it.
           - For type V(veth) and V(routed); others have the value V(0).
         type: int
       neighbours_max:
@@ -178,6 +192,45 @@ options:
             with it. A tenth of the number may come at once. V(0), without a limit, if left out.
           - What the jail sends in one piece, to be cut into packets by the host or its hardware, counts once.
         type: int
+  publish: &publish
+    description:
+      - All ports of the host that lead into the jail, while it runs. An empty list takes them away.
+      - They lead to interfaces on bridges.
+      - They are reached from elsewhere, from the host by each of its addresses and its loopback, from other jails
+        (isolated ones too) and from the jail itself. The jail sees the address of who calls it; the host's own if that
+        is the host, the jail itself, or in a network of the jail's.
+      - The host forwards packets for as long as a jail is published, also for IPv4 and IPv6 each.
+      - When one is changed or removed, nothing new comes by it. What is connected by it goes on, as does what is
+        connected by others; of UDP, for as long as the host remembers it (C(nf_conntrack_udp_timeout)).
+      - Refused where a jail on record, or a process of the host that listens, has the same port of the same address.
+    type: list
+    elements: dict
+    suboptions:
+      host_address:
+        description:
+          - The one address of the host that is meant. It need not be there yet. C(0.0.0.0) is all of IPv4, C(::) all of
+            IPv6. Left out, all of the host's addresses, of each version of IP of which the jail has an address.
+          - Of the host's loopback, such as V(127.0.0.1), nobody else can reach it.
+        type: str
+      host_port:
+        description: The port at the host, or a range such as V(8000-8010).
+        type: str
+        required: true
+      jail_port:
+        description: The port in the jail, or a range of the same length. Left out, the same.
+        type: str
+      jail_address:
+        description:
+          - The address of the jail that it leads to. Left out, the first one of the interface with the gateway, or of
+            the first interface, of each version of IP.
+        type: str
+      interface:
+        description: The interface of the jail whose first address it leads to, in place of O(publish[].jail_address).
+        type: str
+      protocol:
+        description: The protocol. Left out, V(tcp).
+        type: str
+        choices: [tcp, udp, sctp]
   dns: &dns
     description: Addresses of name servers for the jail's C(/etc/resolv.conf).
     type: list
@@ -213,6 +266,7 @@ options:
         type: str
         required: true
       interfaces: *interfaces
+      publish: *publish
       dns: *dns
       search: *search
       resolv_conf: *resolv_conf
@@ -231,6 +285,15 @@ EXAMPLES = r"""
         gateway6: "fd77::1"
         masquerade: true
     dns: [192.0.2.53]
+
+- name: A web server and a name server that all the world reaches, and a console for the host alone
+  cellblock.jails.jail_net:
+    name: web1
+    publish:
+      - {host_port: 443}
+      - {host_port: 80, jail_port: 8080}
+      - {host_port: 53, protocol: udp, host_address: 192.0.2.10}
+      - {host_port: 9000-9003, host_address: 127.0.0.1}
 
 - name: An address of the host's own network, without a bridge, and a network of its own behind a router
   cellblock.jails.jail_net:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import JailError
 from ..kernel import paths
-from . import ids, network, store
+from . import hostnet, ids, network, store
 from .live import Running
 
 
@@ -21,14 +21,14 @@ def given_back(running: Running) -> Iterator[None]:
     """While a jail is being stopped: its network outlives it until the host has its devices again."""
     with contextlib.ExitStack() as stack:
         namespace = None
-        if network.host().lends(running.slot):
+        if hostnet.host().lends(running.slot):
             # It may have ended by itself, and its network with it.
             with contextlib.suppress(JailError):
                 namespace = stack.enter_context(paths.opened(running.open_part("ns/net")))
         try:
             yield
         finally:
-            network.host().give_back(running.slot, namespace)
+            hostnet.host().give_back(running.slot, namespace)
 
 
 @contextlib.contextmanager
@@ -41,7 +41,7 @@ def given_back_on_failure(running: Running, wiring: Mapping[str, Any]) -> Iterat
         try:
             yield
         except BaseException:
-            network.host().give_back(running.slot, namespace)
+            hostnet.host().give_back(running.slot, namespace)
             raise
 
 
@@ -49,5 +49,5 @@ def clear(name: str) -> None:
     """Take back what a jail that does not run still has."""
     slot = ids.find(name)
     if slot is not None:
-        network.host().give_back(slot, None)
+        hostnet.host().give_back(slot, None)
     network.leave_unanswered(store.read(name, "net"), name)

@@ -5,19 +5,16 @@
 
 from __future__ import annotations
 
-import functools
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 from ..errors import JailError
 from ..kernel import paths
 from ..net import addresses, conflicts
 from ..net.addresses import Interface
-from ..net.network import Network
 from ..net.shapes import SHAPES
-from . import enter, ids, naming, store
+from . import enter, hostnet, ids, naming, publishing, store
 from .facet import Facet, Values, all_well, always, parse_each
 from .live import Running
 from .options import Option
@@ -38,12 +35,6 @@ _BESIDE_THE_HOST = (
     "what it sends passes none of the host's rules: only the filter in the jail's own network holds it, and a jail "
     "with NET_ADMIN can undo that"
 )
-
-
-@functools.lru_cache(maxsize=1)
-def host() -> Network:
-    """The host's network, one for all jails that this process works on: one socket, one reading of what they share."""
-    return Network()
 
 
 def _parse_dns(value: list[str]) -> list[str]:
@@ -103,25 +94,21 @@ def _write_management(running: Running, value: str) -> None:
     enter.call(running, write)
 
 
-def _namespace(running: Running) -> AbstractContextManager[int]:
-    return paths.opened(running.open_part("ns/net"))
-
-
 def is_uncounted(running: Running) -> bool:
     """Whether a jail can undo in its own network namespace what limits its neighbours."""
     return "NET_ADMIN" in running.isolation.capabilities
 
 
 def _read_interfaces(running: Running) -> list[Interface]:
-    with _namespace(running) as namespace:
-        found = host().read(namespace, running.slot)
+    with hostnet.namespace(running) as namespace:
+        found = hostnet.host().read(namespace, running.slot)
     return [_as_far_as_held(running, interface) for interface in found]
 
 
 def _as_far_as_held(running: Running, interface: Interface) -> Interface:
     """What the jail itself decides is taken as it was asked for, and named under ``degraded``."""
     if is_uncounted(running):
-        asked = {each["name"]: each["neighbours_max"] for each in _interfaces(store.read(running.name, "net"))}
+        asked = {each["name"]: each["neighbours_max"] for each in hostnet.interfaces(store.read(running.name, "net"))}
         return {**interface, "neighbours_max": asked.get(interface["name"], 0)}
     return interface
 
@@ -131,15 +118,12 @@ def _write_interfaces(running: Running, value: list[Interface]) -> None:
     # What is recorded is new already. Released first: killed in between, the next run finds something to do.
     release_interfaces(running.name, [interface for interface in before if interface not in value])
     _converge(running, value)
+    publishing.follow(running, store.read(running.name, "net"))
 
 
 def _converge(running: Running, wanted: list[Interface]) -> None:
-    with _namespace(running) as namespace:
-        host().converge(namespace, running.name, running.slot, wanted)
-
-
-def _interfaces(recorded: Mapping[str, Any]) -> list[Interface]:
-    return addresses.completed(recorded.get("interfaces", []))
+    with hostnet.namespace(running) as namespace:
+        hostnet.host().converge(namespace, running.name, running.slot, wanted)
 
 
 _ROUTE = (
@@ -198,6 +182,7 @@ OPTIONS = (
         read=_read_interfaces,
         write=_write_interfaces,
     ),
+    *publishing.OPTIONS,
     _resolver_option("dns", "nameserver", _parse_dns, _write_dns),
     _resolver_option("search", "search", _parse_search, _write_search),
     Option(_MANAGEMENT, choices=(_MANAGE, _LEAVE), default=_MANAGE, write=_write_management),
@@ -222,22 +207,25 @@ def _parse(given: Values, recorded: Values) -> dict[str, Any]:
             values["interfaces"] = addresses.parse_interfaces(given["name"], given["interfaces"])
         except ValueError as error:
             raise JailError(str(error), option="interfaces") from error
-        host().check_parents(values["interfaces"])
+        hostnet.host().check_parents(values["interfaces"])
+    if "interfaces" in values or "publish" in values:
+        publishing.check({**recorded, **values}, recorded)
     return values
 
 
 def _conflicts(desired: Mapping[str, Mapping[str, Any]]) -> Mapping[str, str]:
-    return conflicts.between({name: _interfaces(values) for name, values in desired.items()})
+    own = conflicts.between({name: hostnet.interfaces(values) for name, values in desired.items()})
+    return {**publishing.conflicts(desired), **own}
 
 
 def lends(wiring: Mapping[str, Any]) -> bool:
     """Whether a jail with these canonical options has devices of the host."""
-    return any(interface["type"] == "phys" for interface in _interfaces(wiring))
+    return any(interface["type"] == "phys" for interface in hostnet.interfaces(wiring))
 
 
 def leave_unanswered(wiring: Mapping[str, Any], name: str) -> None:
     """Have the host answer for no address that only this jail has, by these canonical options."""
-    host().leave_unanswered(_interfaces(wiring), lambda: _others(name))
+    hostnet.host().leave_unanswered(hostnet.interfaces(wiring), lambda: _others(name))
 
 
 def clash(name: str, desired: Mapping[str, Any]) -> str | None:
@@ -248,7 +236,8 @@ def clash(name: str, desired: Mapping[str, Any]) -> str | None:
 
 def wire(running: Running, desired: Mapping[str, Any]) -> None:
     """Give a jail that is being started its network: loopback at least."""
-    _converge(running, _interfaces(desired))
+    _converge(running, hostnet.interfaces(desired))
+    publishing.follow(running, desired)
 
 
 def files(desired: Mapping[str, Any]) -> dict[str, str]:
@@ -261,19 +250,21 @@ def files(desired: Mapping[str, Any]) -> dict[str, str]:
 
 def release(name: str) -> None:
     """Take away what a jail's network has left on the host, as if the jail were not recorded any more."""
+    publishing.release(besides=name)
     slot = ids.find(name)
     slots = [] if slot is None else [slot]
-    host().release(name, _recorded([name]), list, lambda: _others(name), slots)
+    hostnet.host().release(name, _recorded([name]), list, lambda: _others(name), slots)
 
 
 def release_interfaces(name: str, removed: list[Interface]) -> None:
     """Give up what these interfaces of a jail used on the host, where no recorded interface uses it."""
+    publishing.release()
     if removed:
-        host().release(name, removed, lambda: _recorded([name]), lambda: _others(name))
+        hostnet.host().release(name, removed, lambda: _recorded([name]), lambda: _others(name))
 
 
 def _recorded(jails: Iterable[str]) -> list[Interface]:
-    return [interface for name in jails for interface in _interfaces(store.read(name, "net"))]
+    return [interface for name in jails for interface in hostnet.interfaces(store.read(name, "net"))]
 
 
 def _others(name: str) -> Iterator[Interface]:
@@ -288,7 +279,7 @@ def given_up(name: str, wanted: Mapping[str, Any]) -> list[str]:
 
     :param wanted: canonical options that are about to be recorded.
     """
-    interfaces = _interfaces({**store.read(name, "net"), **wanted})
+    interfaces = hostnet.interfaces({**store.read(name, "net"), **wanted})
     return [
         *(
             f"interfaces: {interface['name']}: {sentence}"
@@ -310,6 +301,8 @@ def _release_replaced(request: Request, actions: Sequence[Action]) -> None:
         if action.option == "interfaces":
             gone = [interface for interface in action.before if interface not in action.after]
             release_interfaces(request.name, gone)
+        elif action.option == "publish":
+            publishing.release()
 
 
 FACET = Facet(

@@ -31,6 +31,7 @@ from . import (
     naming,
     network,
     policy,
+    publishing,
     size,
     stop,
     store,
@@ -61,6 +62,7 @@ def start(name: str) -> None:
         apart.call(__name__, "start", name)
         return
     wiring = store.read(name, "net")
+    publishing.expect_free(wiring.get("publish", []))
     holds = options.desired(desired)
     isolation = settled.settle(holds)
     slot = ids.allocate(name)

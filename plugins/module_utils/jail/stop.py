@@ -13,7 +13,7 @@ import time
 from ..errors import JailError
 from ..kernel import paths, pidfd, signals
 from ..kernel.cgroup.group import Group
-from . import borrowing, console, inits, live, policy, store
+from . import borrowing, console, inits, live, policy, publishing, store
 from .isolation import labels
 from .live import Running
 
@@ -76,7 +76,8 @@ def _wait_until_alone(descriptor: int, running: Running, seconds: float) -> None
 
 
 def clear(name: str) -> None:
-    """Remove what a jail that does not run has left: processes that were entered, its cgroup, its bookkeeping.
+    """Remove what a jail that does not run has left: processes that were entered, its cgroup, ports of the
+    host that lead to it, its bookkeeping.
 
     What it printed is kept.
     """
@@ -85,6 +86,7 @@ def clear(name: str) -> None:
         for pid in group.processes():
             _kill(group, pid)
         group.remove()
+    publishing.withdraw(name)
     borrowing.clear(name)
     console.close(name)
     labels.remove(name)

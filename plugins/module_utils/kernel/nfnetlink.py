@@ -38,7 +38,7 @@ _TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_POLICY = 1, 3, 4, 5
 _RULE_CHAIN, _RULE_USERDATA = 2, 7
 _SET_NAME = 2
 _LIST_SET, _LIST_ELEMENTS, _LIST_ELEMENT = 2, 3, 1
-_ELEMENT_KEY, _ELEMENT_DATA, _ELEMENT_USERDATA = 1, 2, 6
+_ELEMENT_KEY, _ELEMENT_DATA, _ELEMENT_USERDATA, _ELEMENT_KEY_END = 1, 2, 6, 10
 _DATA_VALUE, _DATA_VERDICT, _VERDICT_CHAIN = 1, 2, 2
 _HOOK_NUMBER = 1
 _COMMENT = 0  # the user data's first kind (libnftnl/udata.h), for rules and elements alike
@@ -62,10 +62,16 @@ class Chain(NamedTuple):
 
 
 class Element(NamedTuple):
-    """What an element of a set or map says: its comment, and the chain that it leads to."""
+    """What an element of a set or map says: its comment, and the chain that it leads to.
+
+    :param value: what it leads to, if that is no chain, as packets have it.
+    :param last: where it is a range, which begins with its key, the end of that.
+    """
 
     comment: str
     chain: str
+    value: bytes = b""
+    last: bytes = b""
 
 
 class Reader:
@@ -250,11 +256,13 @@ def _listed(body: bytes) -> Iterator[tuple[bytes, Element]]:
     return (_element(each) for _kind, each in _pairs(_attributes(body).get(_LIST_ELEMENTS, b"")))
 
 
-def _element(data: bytes) -> tuple[bytes, Element]:
-    found = dict(_pairs(data))
-    verdict = dict(_pairs(dict(_pairs(found.get(_ELEMENT_DATA, b""))).get(_DATA_VERDICT, b"")))
-    key = dict(_pairs(found.get(_ELEMENT_KEY, b""))).get(_DATA_VALUE, b"")
-    return key, Element(_comment(found.get(_ELEMENT_USERDATA, b"")), _text(verdict.get(_VERDICT_CHAIN, b"")))
+def _element(element: bytes) -> tuple[bytes, Element]:
+    found = dict(_pairs(element))
+    data = dict(_pairs(found.get(_ELEMENT_DATA, b"")))
+    verdict = dict(_pairs(data.get(_DATA_VERDICT, b"")))
+    key, last = (dict(_pairs(found.get(kind, b""))).get(_DATA_VALUE, b"") for kind in (_ELEMENT_KEY, _ELEMENT_KEY_END))
+    chain = _text(verdict.get(_VERDICT_CHAIN, b""))
+    return key, Element(_comment(found.get(_ELEMENT_USERDATA, b"")), chain, data.get(_DATA_VALUE, b""), last or key)
 
 
 def _comment(data: bytes) -> str:

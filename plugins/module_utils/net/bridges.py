@@ -52,6 +52,8 @@ def _create(host: Netlink, name: str) -> Link:
     host.add_bridge(_UNFINISHED, stable_mac("", name))
     # A jail with raw sockets could advertise itself as the host's router (CVE-2020-10749).
     sysctl.write_where_present(f"net/ipv6/conf/{_UNFINISHED}/accept_ra", "0")
+    # While it looks, a second or two, whether others have its link-local address, it finds no neighbours for others.
+    sysctl.write_where_present(f"net/ipv6/conf/{_UNFINISHED}/accept_dad", "0")
     # Else an IPv4 address takes all later ones of its prefix with it when it goes.
     sysctl.write(f"net/ipv4/conf/{_UNFINISHED}/promote_secondaries", "1")
     unfinished = host.link(_UNFINISHED)

@@ -51,7 +51,7 @@ _FOUND = {
 }
 
 
-class _Chain(NamedTuple):
+class Chain(NamedTuple):
     """One of those by which packets come into the table."""
 
     hook: str
@@ -62,7 +62,7 @@ class _Chain(NamedTuple):
 
 
 _CHAINS = {
-    "postrouting": _Chain(
+    "postrouting": Chain(
         "type nat hook postrouting priority srcnat;",
         MASQUERADE,
         {
@@ -71,16 +71,18 @@ _CHAINS = {
         },
     ),
     # By way of the host's router: within a bridge its ports see to it.
-    "forward": _Chain(
+    "forward": Chain(
         "type filter hook forward priority filter - 10;",
         ISOLATED,
         {
+            # What the host leads into a jail is open to its neighbours too: replies are such a pair of addresses.
+            "led": "ct status dnat accept",
             f"{ISOLATED}4": f"ip saddr @{ISOLATED}4 ip daddr @{ISOLATED}4 drop",
             f"{ISOLATED}6": f"ip6 saddr @{ISOLATED}6 ip6 daddr @{ISOLATED}6 drop",
         },
     ),
     # The host asks for the neighbours of what it forwards: the kernel's table of them is one for all.
-    "neighbours": _Chain(
+    "neighbours": Chain(
         "type filter hook forward priority filter - 5;",
         PACED,
         {
@@ -96,7 +98,7 @@ _CHAINS = {
         },
     ),
     # After a packet has got its connection, which is forgotten with it: only one that is let through is entered.
-    "prerouting": _Chain(
+    "prerouting": Chain(
         "type filter hook prerouting priority mangle;",
         OPENED,
         {f"{OPENED}4": f"ip saddr vmap @{OPENED}4", f"{OPENED}6": f"ip6 saddr vmap @{OPENED}6"},
@@ -212,7 +214,7 @@ def read(devices: Iterable[str], elements: Mapping[str, Iterable[str]]) -> Table
         with nfnetlink.Reader() as reader:
             return Tables(
                 declared=reader.sets(_INET, [*_TYPES, *_FOUND]),
-                standing=_standing(reader),
+                standing=standing(reader, _CHAINS),
                 sets=_entries(reader, elements),
                 counts=_counts(reader, ends),
                 filters=_filters(reader, ends),
@@ -221,11 +223,12 @@ def read(devices: Iterable[str], elements: Mapping[str, Iterable[str]]) -> Table
     return ask(look)
 
 
-def _standing(reader: nfnetlink.Reader) -> set[str]:
-    there = reader.chains(_INET, _CHAINS)
+def standing(reader: nfnetlink.Reader, chains: Mapping[str, Chain]) -> set[str]:
+    """Those of these chains of the table ``inet jails`` that are whole."""
+    there = reader.chains(_INET, chains)
     return {
         name
-        for name, chain in _CHAINS.items()
+        for name, chain in chains.items()
         if name in there and f" {there[name].hook} " in chain.hook and reader.comments(_INET, name) == list(chain.rules)
     }
 
@@ -300,7 +303,7 @@ def _statements(have: Tables, wanted: Change) -> Iterator[str]:
     for name, elements in wanted.take.items():
         yield from (f"delete element {_INET} {name} {{ {_quoted(name, each)} }}" for each in elements)
     for device in {*wanted.forget, *wanted.uncounted} & have.counts.keys():
-        yield from _without(f"{_INET} {device}")
+        yield from without(f"{_INET} {device}")
     for device, number in wanted.counts.items():
         yield f"add chain {_INET} {device}"
         yield f"flush chain {_INET} {device}"
@@ -308,11 +311,11 @@ def _statements(have: Tables, wanted: Change) -> Iterator[str]:
     for name, entries in wanted.put.items():
         yield from (f"add element {_INET} {name} {{ {_entry(name, *pair)} }}" for pair in entries.items())
     for name in missing:
-        yield from _whole(name, _CHAINS[name])
+        yield from whole(name, _CHAINS[name])
     yield from _ingress(have, wanted.filters)
     for chain in wanted.forget:
         # Made before it is removed: until Linux 6.16 one at a hook went with its device.
-        yield from _without(f"{_NETDEV} {chain}") if chain in have.filters else ()
+        yield from without(f"{_NETDEV} {chain}") if chain in have.filters else ()
 
 
 def _declarations(there: set[str]) -> Iterator[str]:
@@ -322,7 +325,8 @@ def _declarations(there: set[str]) -> Iterator[str]:
     yield from (f"add {line.format(f'{_INET} {name}')}" for name, line in lines.items())
 
 
-def _whole(name: str, chain: _Chain) -> Iterator[str]:
+def whole(name: str, chain: Chain) -> Iterator[str]:
+    """Statements that make a chain of the table ``inet jails`` anew."""
     yield f"add chain {_INET} {name} {{ {chain.hook} }}"
     yield f"flush chain {_INET} {name}"
     for comment, text in chain.rules.items():
@@ -351,7 +355,8 @@ def _filled(name: str, hook: str, rules: Rules) -> Iterator[str]:
         yield f'add rule {_NETDEV} {name} {text} comment "{comment}"'
 
 
-def _without(chain: str) -> Iterator[str]:
+def without(chain: str) -> Iterator[str]:
+    """Statements after which a chain is not there, whether it was or not."""
     yield f"add chain {chain}"
     yield f"flush chain {chain}"
     yield f"delete chain {chain}"

@@ -1,23 +1,20 @@
 # Copyright: (c) 2026, cellblock.jails contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""IP forwarding on the host (the kernel's networking/ip-sysctl): switched on for masquerading, put back when that ends.
-
-The values from before are recorded in the host state, with the boot that they belong to: a later boot has its own. The
-caller holds the lock ``host``.
-"""
+"""IP forwarding on the host (the kernel's networking/ip-sysctl): switched on for masquerading and for published ports,
+put back when both end. The caller holds the lock ``host``."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
 
-from .. import files, layout
 from . import sysctl
+from .switches import FIRST_PURPOSE, Switches
 
+MASQUERADING, PUBLISHING = FIRST_PURPOSE, "publish"
 _SWITCHES = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
-_KEY = "forwarding"
+_HELD = Switches("forwarding")
 
 
 def is_on(version: int) -> bool:
@@ -27,30 +24,15 @@ def is_on(version: int) -> bool:
 
 def is_noted() -> bool:
     """Whether there is something to put back or to forget."""
-    return _KEY in _state()
+    return _HELD.is_noted()
 
 
-def is_recorded() -> bool:
-    """Whether forwarding has been asked for since this boot, and not been put back."""
-    return _record(_state()) is not None
+def is_recorded(purpose: str = MASQUERADING) -> bool:
+    """Whether forwarding has been asked for since this boot, for this purpose, and not been put back."""
+    return _HELD.is_asked(purpose)
 
 
-def _state() -> dict[str, Any]:
-    return files.read_json(layout.HOST_STATE) or {}
-
-
-def _boot() -> str:
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
-
-
-def _record(state: dict[str, Any]) -> dict[str, str] | None:
-    """The recorded values of this boot by name."""
-    record = state.get(_KEY)
-    return record["before"] if record and record["boot"] == _boot() else None
-
-
-def ensure(versions: Iterable[int]) -> None:
+def ensure(versions: Iterable[int], purpose: str = MASQUERADING) -> None:
     """Switch forwarding on for these versions of IP.
 
     :raises OSError: when the kernel has no such switch, or it cannot be written.
@@ -60,15 +42,7 @@ def ensure(versions: Iterable[int]) -> None:
         # A router ignores other routers' advertisements, unless accept_ra is 2. First, for the switch drops the routes
         # that were learned on devices with 1.
         wanted = {**dict.fromkeys(_listening(), "2"), **wanted}
-    state = _state()
-    before = _record(state)
-    if wanted or before is None:
-        # Recorded before it is done: killed in between, we put back what is there.
-        found = {name: value for name in wanted if (value := sysctl.read(name)) is not None}
-        state[_KEY] = {"boot": _boot(), "before": {**found, **(before or {})}}
-        files.write_json(layout.HOST_STATE, state)
-    for name, value in wanted.items():
-        sysctl.write(name, value)
+    _HELD.put(wanted, purpose)
 
 
 def _listening() -> list[str]:
@@ -83,10 +57,6 @@ def _listening() -> list[str]:
     return found
 
 
-def restore() -> None:
-    """Put back what :func:`ensure` found, and forget it."""
-    state = _state()
-    for name, value in (_record(state) or {}).items():
-        sysctl.write_where_present(name, value)
-    if state.pop(_KEY, None) is not None:
-        files.write_json(layout.HOST_STATE, state)
+def restore(purpose: str = MASQUERADING) -> None:
+    """Put back what :func:`ensure` found, unless it is needed for something else, and forget it."""
+    _HELD.restore(purpose)

@@ -77,6 +77,13 @@ def read(host: Netlink, namespace: int, slot: int) -> list[Live]:
         ]
 
 
+def host_ends(host: Netlink, namespace: int, slot: int) -> dict[str, Link]:
+    """The host's ends of a jail's interfaces that have one, by the names of these."""
+    with open_in(namespace) as jail:
+        found = _survey(Site(host, jail, namespace, "", slot))
+        return {each.inside.name: each.outside for each in found if each.outside}
+
+
 def check(host: Netlink, namespace: int, slot: int, wanted: Iterable[Interface]) -> None:
     """See before anything is changed that there can be such interfaces.
 

@@ -26,6 +26,8 @@ _IFF_UP = 1
 _IFA_F_NODAD = 2  # the address is usable at once, without a second of duplicate address detection
 _NLM_F_DUMP_INTR = 0x10
 _RT_TABLE_LOCAL = 255
+_RTPROT_STATIC = 4
+_RTN_LOCAL = 2
 _RTN_UNICAST = 1
 _RTPROTS_BY_ITSELF = (1, 2, 9)  # redirects, what follows from addresses, router advertisements
 _RT_SCOPE_LINK, _RT_SCOPE_NOWHERE = 253, 255
@@ -36,6 +38,15 @@ _DUMP_TRIES = 10
 _TC_H_ROOT = 0xFFFFFFFF
 _TOKEN_BUCKET = "tbf"
 _TICK_NANOSECONDS = 64  # net/pkt_sched.h, PSCHED_TICKS2NS
+
+_LOOPBACK_ROUTE = {
+    "family": _AF_INET6,
+    "dst": "::1/128",
+    "table": _RT_TABLE_LOCAL,
+    "type": _RTN_LOCAL,
+    "proto": _RTPROT_STATIC,
+    "priority": 512,  # behind that of lo
+}
 
 Attributes = dict[str, Union[str, int]]
 
@@ -64,6 +75,8 @@ class Link(NamedTuple):
     """Whether it is a port of a bridge that sends nothing to other isolated ports (bridge(8))."""
     discipline: str
     """How it queues what it sends: the kind of its root qdisc (tc(8))."""
+    hairpin: bool
+    """Whether it is a port of a bridge that gets back what came by it (bridge(8))."""
 
 
 class Address(NamedTuple):
@@ -112,6 +125,7 @@ def _link(message: Any) -> Link:
         peer_is_away=message.get_attr("IFLA_LINK_NETNSID") is not None,
         isolated=bool(message.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA", "IFLA_BRPORT_ISOLATED")),
         discipline=message.get_attr("IFLA_QDISC") or "",
+        hairpin=bool(message.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA", "IFLA_BRPORT_MODE")),
     )
 
 
@@ -306,6 +320,30 @@ class Netlink:
             self._socket.tc("del", index=link.ifindex, parent=_TC_H_ROOT)
         if self._queues is not None:
             self._queues.pop(link.ifindex, None)
+
+    def reflect(self, link: Link, hairpin: bool) -> None:
+        """Say whether a port of a bridge gets back what came by it."""
+        with self._doing(f"setting hairpin on {link.name}"):
+            self._socket.brport("set", index=link.ifindex, mode=int(hairpin))
+
+    def loopback_routes(self) -> set[int]:
+        """The indexes of the devices, besides ``lo``, by which packets for ::1 are the host's own."""
+        messages = self._dump("listing the routes", self._socket.route, family=_AF_INET6)
+        return {
+            message.get_attr("RTA_OIF")
+            for message in messages
+            if message.get_attr("RTA_DST") == "::1" and message["proto"] == _RTPROT_STATIC
+        }
+
+    def add_loopback_route(self, link: Link) -> None:
+        """Make packets for ::1 that a device brings the host's own."""
+        with self._doing(f"making ::1 the host's own at {link.name}"):
+            self._socket.route("add", oif=link.ifindex, **_LOOPBACK_ROUTE)
+
+    def delete_loopback_route(self, link: Link) -> None:
+        """Undo that."""
+        with self._doing(f"making ::1 not the host's own at {link.name}"):
+            self._socket.route("del", oif=link.ifindex, **_LOOPBACK_ROUTE)
 
     def delete_link(self, link: Link) -> None:
         """Remove a device, and with one end of a veth pair the other."""

@@ -15,7 +15,10 @@ from ..errors import JailError
 from . import bridges, egress, guard, lent, links, loopback, neighbours, phys, proxies
 from .addresses import Interface, gateways, has_host_end
 from .attached import Site
+from .forwards import Forwards
+from .forwards import is_in_use as forwards_in_use
 from .netlink import Link, Netlink
+from .publish import Forward, Reach
 
 _LOCK = "host"
 
@@ -31,6 +34,7 @@ class Network:
 
     def __init__(self) -> None:
         self._socket: Netlink | None = None
+        self._forwards = Forwards()
 
     def __enter__(self) -> Network:
         return self
@@ -156,6 +160,43 @@ class Network:
                     phys.give_back(Site(self._open(), jail, namespace, "", slot))
             phys.recover(self._open(), slot)
 
+    def read_published(
+        self, namespace: int, name: str, slot: int, forwards: Sequence[Forward], interfaces: Sequence[Interface]
+    ) -> list[Forward]:
+        """The ports of the host that lead into a jail, in canonical form; right after :meth:`publish` those that were
+        wanted.
+
+        :param forwards: those that should be there.
+        :param interfaces: those that the jail should have.
+        """
+        with _explained("publish"):
+            if not (forwards or forwards_in_use()) or loopback.is_alone(namespace):
+                return []
+            ends = links.host_ends(self._open(), namespace, slot)
+            return self._forwards.describe(self._open(), name, ends, forwards, interfaces)
+
+    def publish(self, namespace: int, name: str, slot: int, reach: Reach) -> None:
+        """Have the host's ports lead into a jail as ``reach`` says, and no others; what stands is not touched, so
+        connections live on. Likewise, have it on record before."""
+        with _explained("publish"), files.locked(_LOCK):
+            ends = links.host_ends(self._open(), namespace, slot)
+            self._forwards.converge(self._open(), name, ends, reach)
+
+    def withdraw(self, name: str) -> None:
+        """Have no port of the host lead into a jail, if one does; connections that are open go on."""
+        with _explained("publish"), files.locked(_LOCK):
+            self._forwards.withdraw(name)
+
+    def release_published(self, published: Callable[[], Mapping[str, Reach]]) -> None:
+        """Take away what only ports needed that lead nowhere any more: what the filter has of them, the way from the
+        host's loopback, and forwarding. Before :meth:`release` takes away the rest of the filter.
+
+        :param published: gives what jails on record publish, by jail; under the lock, as above, and only where there
+            is something to take away.
+        """
+        with _explained("publish"), files.locked(_LOCK):
+            self._forwards.release(self._open, published)
+
 
 class _Read(Iterable[Interface]):
     """What an iterator gives, read no further than it is asked for, and no part of it twice."""
@@ -175,12 +216,12 @@ class _Read(Iterable[Interface]):
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
+def _explained(option: str = "interfaces") -> Iterator[None]:
     try:
         yield
     except OSError as error:
         said = error.strerror or str(error)
-        raise JailError(f"{error.filename}: {said}" if error.filename else said, option="interfaces") from error
+        raise JailError(f"{error.filename}: {said}" if error.filename else said, option=option) from error
 
 
 def _ensure_bridges(host: Netlink, wanted: Iterable[Interface]) -> dict[str, Link]:

@@ -49,6 +49,12 @@ def test_a_masqueraded_jail_reaches_the_world_as_the_host(jail: Jail, outside: i
         connect("192.0.2.2", outside, jail.pid)
 
 
+def test_an_isolated_jail_is_masqueraded_too(jail: Jail, outside: int) -> None:
+    converge(jail, {**FULL, "isolate": True})
+    assert assert_reachable("192.0.2.2", outside, jail.pid) == ("192.0.2.1",)
+    assert assert_reachable("2001:db8::2", outside, jail.pid) == ("2001:db8::1",)
+
+
 def test_traffic_between_bridges_keeps_its_addresses(start: Callable[..., Jail]) -> None:
     web, db = start("web1", 1), start("db1", 2)
     converge(web, FULL)
