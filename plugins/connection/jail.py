@@ -6,7 +6,8 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: jail
-author: cellblock.jails contributors
+author:
+  - cellblock.jails contributors (@cellblock)
 version_added: 0.1.0
 short_description: Run tasks in jails, of this host or of hosts that are reached by SSH
 description:

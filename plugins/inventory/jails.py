@@ -6,7 +6,8 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: jails
-author: cellblock.jails contributors
+author:
+  - cellblock.jails contributors (@cellblock)
 version_added: 0.1.0
 short_description: The jails of hosts, ready for tasks
 description:
@@ -72,26 +73,21 @@ options:
 """
 
 EXAMPLES = r"""
-# hypervisors.jails.yml
+# hypervisors.jails.yml; the hosts alone are enough
 plugin: cellblock.jails.jails
 hosts:
   - hypervisor1.example.com
   - name: hypervisor2
     vars: {ansible_host: 192.0.2.2, ansible_user: admin, ansible_jail_host_become: doas -n}
-  - localhost
-
-# Names that hosts need not agree about, groups of our own, and a cache.
----
-plugin: cellblock.jails.jails
-hosts: [hypervisor1.example.com, hypervisor2.example.com]
-hostname: "{jail}.{host}"
+  - localhost # jails of the controller
+hostname: "{jail}.{host}" # where two hosts have jails of one name
 group_by: [status, host]
 groups:
   web: jail_name.startswith("web")
 keyed_groups:
   - {key: jail_limits.memory_max, prefix: memory}
 compose:
-  address: jail_addresses | first
+  address: jail_addresses | first | default("")
 cache: true
 cache_plugin: ansible.builtin.jsonfile
 cache_connection: ~/.cache/jails
