@@ -104,14 +104,26 @@ class GroupV2(Group):
             self._enable(above, [controller])
 
     def processors(self, kind: str) -> str | None:
-        path = os.path.join(self.directory("cpuset"), f"cpuset.{kind}")
+        directory = self.directory("cpuset")
         with contextlib.suppress(FileNotFoundError):
-            return read(path).strip() or None
+            found = read(os.path.join(directory, f"cpuset.{kind}")).strip()
+            return None if not found or found == self._every(kind) else found
         return None
 
     def confine(self, kind: str, processors: str | None) -> None:
         self.use("cpuset")
-        write(os.path.join(self.directory("cpuset"), f"cpuset.{kind}"), f"{processors or ''}\n")
+        path = os.path.join(self.directory("cpuset"), f"cpuset.{kind}")
+        try:
+            write(path, f"{processors or ''}\n")
+        except OSError as error:
+            # With processes in it, it cannot say nothing any more (kernel/cgroup/cpuset.c, validate_change).
+            if processors is not None or error.errno != errno.ENOSPC:
+                raise
+            write(path, self._every(kind))
+
+    def _every(self, kind: str) -> str:
+        """All that the group of all guests has."""
+        return read(os.path.join(self.above("cpuset")[1], f"cpuset.{kind}.effective")).strip()
 
     def text(self, file: str) -> str:
         """The text of any file of the group.
