@@ -35,10 +35,13 @@ TEST_PACKAGES := \
 # Has the default profile of container engines, under which runc is measured.
 PROFILE_PACKAGES := golang-github-containers-common
 
+# Have what Podman and LXC wire their containers with, which is measured beside ours.
+NETWORK_PACKAGES := containernetworking-plugins iptables lxc netavark
+
 # The targets below change one host and share one virtual environment: never two at a time.
 .NOTPARALLEL:
 .PHONY: help host-packages test-packages venv lint sanity unit integration breakout breakout-compare servers test demo demo-clean
-.PHONY: bench bench-rootfs bench-dedupe bench-connection bench-syscalls bench-limits clean
+.PHONY: bench bench-rootfs bench-dedupe bench-connection bench-syscalls bench-limits bench-net clean
 
 help: ## this list (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -110,6 +113,10 @@ bench-syscalls: test-packages venv ## measure what a system call costs in a jail
 
 bench-limits: test-packages venv ## measure what changing the limits of two hundred jails in one call costs (root)
 	$(BIN)/python benchmarks/limits.py
+
+bench-net: test-packages venv ## measure traffic, wiring and growth of jails' networks beside bare veth, Podman and LXC (root)
+	@scripts/host-packages.sh $(NETWORK_PACKAGES)
+	$(BIN)/python benchmarks/net.py
 
 clean: ## remove what the targets above made in this directory
 	rm -rf $(VENV) .ansible .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output cellblock-jails-*.tar.gz

@@ -26,7 +26,7 @@ BARE, BRIDGED = "bare veth", "bare veths on a bridge"
 MEASURES = {
     "stream": ("MiB/s", _STREAM_MS, 1),
     "echo": ("round trip, us", _ECHOES, -1),
-    "datagrams": ("sending one, ns", _DATAGRAMS, -1),
+    "datagrams": ("CPU for one, ns", _DATAGRAMS, -1),
 }
 """By the program's word: the unit, its argument, and whether more is better."""
 

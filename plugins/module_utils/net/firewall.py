@@ -17,7 +17,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ..errors import JailError
 from ..kernel import nfnetlink, nftables
@@ -203,6 +203,12 @@ def ask(what: Callable[[], T]) -> T:
             option="interfaces",
             advice="it needs nf_tables (CONFIG_NF_TABLES, CONFIG_NF_TABLES_NETDEV)",
         ) from error
+
+
+def show(what: str) -> list[dict[str, Any]]:
+    """What ``nft -j list`` says; nothing of what is not there. It costs what all jails have there."""
+    found: list[dict[str, Any]] = ask(lambda: nftables.show(what) or [])
+    return found
 
 
 def read(devices: Iterable[str], elements: Mapping[str, Iterable[str]]) -> Tables:

@@ -10,6 +10,7 @@ the name of a device may hold dots.
 from __future__ import annotations
 
 import contextlib
+import os
 
 PLACE = "/proc/sys"
 IPV6_DEVICES = f"{PLACE}/net/ipv6/conf"
@@ -30,11 +31,13 @@ def write(name: str, value: str) -> None:
     :raises OSError: ``FileNotFoundError`` when there is none of that name.
     """
     path = f"{PLACE}/{name}"
+    file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        with open(path, "w", encoding="ascii") as file:
-            file.write(value)
+        os.write(file, value.encode("ascii"))
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from error  # that of a write names no file
+    finally:
+        os.close(file)
 
 
 def write_where_present(name: str, value: str) -> None:
