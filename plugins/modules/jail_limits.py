@@ -206,6 +206,44 @@ options:
       - io_latency
       - io_devices
       - unified
+  rlimits: &rlimits
+    description:
+      - The resource limits that each process of the jail begins with, by their names in C(getrlimit(2)). They
+        are C(as), C(core), C(cpu), C(data), C(fsize), C(locks), C(memlock), C(msgqueue), C(nice), C(nofile), C(nproc),
+        C(rss), C(rtprio), C(rttime), C(sigpending), C(stack).
+      - A limit is one for both, or C(SOFT:HARD), each a number or V(unlimited); of those that count bytes it can be
+        V(64M) and the like. C(cpu) counts seconds, C(rttime) microseconds.
+      - Those that are not in the list are as they are usual. C(core) is 1, C(nofile) 1024:524288, C(memlock) 8M,
+        C(msgqueue) 800K, C(nice) and C(rtprio) 0, or less where who starts the jail has less; all others are those of
+        who starts it. With C(core) otherwise than 1 a crash in the jail reaches a program of the host, where
+        C(kernel.core_pattern) names one.
+      - In a running jail they change in all processes. One that holds itself tighter keeps that, as long as it is no
+        more than the new limit. To raise a hard limit takes C(CAP_SYS_RESOURCE) on the host. Without it a hard limit
+        within what the host's own processes have waits for the next start, and one above that is refused.
+      - C(nproc) counts the processes of each user of the jail apart; O(pids_max) is the number that holds for all.
+    type: dict
+  nice: &nice
+    description:
+      - The nice value of the jail's processes, from V(-20) to V(19). It counts among the processes of the jail, and
+        among jails only on a host without a CPU controller.
+      - V(0) where nothing was ever said, unless who starts the jail has a higher one.
+      - In a running jail it changes for all threads. One that has made itself nicer stays so.
+    type: int
+  scheduling: &scheduling
+    description:
+      - The scheduling policy of the jail's processes (C(sched(7))), V(other), V(batch), V(idle), or with a priority
+        from 1 to 99 V(fifo:10) or V(rr:10). It counts as O(nice) does.
+      - V(fifo) and V(rr) take CPU time from everybody, the host included. On cgroup version 1 with real-time groups the
+        kernel refuses them, as a jail's control group has no real time.
+      - V(other) where nothing was ever said.
+    type: str
+  core_scheduling: &core_scheduling
+    description:
+      - Whether nothing but the jail's own threads runs on the other hardware threads of a core that the jail has, so
+        that no neighbour can watch it there (the kernel's C(core-scheduling)). It takes a kernel that can, and CPUs
+        with more than one thread in a core; elsewhere it is an error.
+      - Not where nothing was ever said.
+    type: bool
   jails:
     description: Many jails in one run. An option beside it holds for each of them that does not say otherwise.
     type: list
@@ -236,6 +274,10 @@ options:
       io_devices: *io_devices
       unified: *unified
       accept_missing: *accept_missing
+      rlimits: *rlimits
+      nice: *nice
+      scheduling: *scheduling
+      core_scheduling: *core_scheduling
 """
 
 EXAMPLES = r"""
@@ -245,6 +287,17 @@ EXAMPLES = r"""
     memory_max: 256M
     cpus: "0.5"
     pids_max: "200"
+
+- name: No more than 500 open files in each process, and large files never
+  cellblock.jails.jail_limits:
+    name: web1
+    rlimits: {nofile: "256:500", fsize: 1G}
+
+- name: A jail whose work can wait
+  cellblock.jails.jail_limits:
+    name: batch1
+    nice: 10
+    scheduling: batch
 
 - name: Two jails in one run
   cellblock.jails.jail_limits:

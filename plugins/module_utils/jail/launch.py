@@ -24,11 +24,12 @@ from ..kernel import idmap, mounts, namespaces, paths, pidfd, process, ucounts
 from ..kernel.cgroup.group import Group
 from ..kernel.mounts import NODEV, RDONLY
 from ..rootfs.layers import Layers, Subject
-from . import assemble, channel, confinement, devices, ids, inits, inner, nesting, policy
+from . import assemble, channel, confinement, devices, ids, inits, inner, nesting, policy, resources
 from .channel import Channel
 from .confinement import Confinement
 from .isolation import covers
 from .isolation.record import Isolation
+from .resources import Resources
 from .volumes import placing
 from .volumes.given import given
 from .volumes.words import Volume
@@ -67,6 +68,7 @@ class Plan(NamedTuple):
     :param preparation: of the tree, or ``None`` where it is used as it is.
     :param tools: a mount of :func:`toolbox.packed` to be found at :data:`toolbox.PLACE`, or ``None``.
     :param isolation: what holds its processes.
+    :param resources: what they begin with.
     :param volumes: mounts beside its root, as :mod:`volumes.words` has them.
     :param tied: whether the jail ends with the launcher.
     """
@@ -82,6 +84,7 @@ class Plan(NamedTuple):
     preparation: Preparation | None
     tools: int | None
     isolation: Isolation
+    resources: Resources
     volumes: Sequence[Volume]
     tied: bool
 
@@ -103,7 +106,7 @@ def launch(plan: Plan, before_go: Callable[[int, int], None]) -> Started:
         record the jail; the jail's first instruction comes after it.
     :raises JailError: when a step failed; nothing of the jail is left then but the cgroup, which is the caller's.
     """
-    prepared = confinement.prepare(plan.isolation)
+    prepared = confinement.prepare(plan.isolation, plan.resources)
     ours, theirs = channel.pair()
     process.adopt_orphans(True)
     try:
@@ -121,6 +124,7 @@ def launch(plan: Plan, before_go: Callable[[int, int], None]) -> Started:
                     _hand_over_layers(plan, pid, dev, ours)
                     # Moving a process takes the kernel milliseconds on version 1; pid 1 builds its root meanwhile.
                     plan.group.join(pid)
+                    resources.give(plan.resources, pid)
                     first.close()
                 if plan.isolation.has_inner:
                     _expect(ours)  # it is in its network namespace then

@@ -31,6 +31,7 @@ from . import (
     naming,
     network,
     policy,
+    resources,
     size,
     stop,
     store,
@@ -63,6 +64,7 @@ def start(name: str) -> None:
     wiring = store.read(name, "net")
     holds = options.desired(desired)
     isolation = settled.settle(holds)
+    given = resources.settle(store.read(name, "limits"))
     slot = ids.allocate(name)
     first_id = ids.first_for(holds["userns"], slot)
     stop.clear(name)
@@ -76,7 +78,7 @@ def start(name: str) -> None:
     failing = contextlib.ExitStack()
 
     def before_go(pid: int, started: int) -> None:
-        running = Running(name, pid, started, slot, first_id, started_with, time.time(), isolation)
+        running = Running(name, pid, started, slot, first_id, started_with, time.time(), isolation, given)
         failing.enter_context(borrowing.given_back_on_failure(running, wiring))
         network.wire(running, wiring)
         if holds["sysctls"]:
@@ -102,6 +104,7 @@ def start(name: str) -> None:
                 preparation=identity.preparation(name, hostname, network.files(wiring), other_jails),
                 tools=None,
                 isolation=isolation,
+                resources=given,
                 volumes=holds["mounts"],
                 tied=False,
             )
