@@ -65,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         ("start", _start, "start a jail"),
         ("stop", _stop, "stop a jail"),
         ("restart", _restart, "stop a jail if it runs, and start it"),
+        ("freeze", _freeze, "hold a running jail still; it keeps what it has"),
+        ("thaw", _thaw, "let a frozen jail go on"),
         ("enter", _enter, "open a shell in a jail, on a terminal of its own"),
     ):
         verb(name, run, text).add_argument("name", type=_name)
@@ -240,6 +242,22 @@ def _restart(options: argparse.Namespace) -> int:
         stop.stop_as_desired(options.name)
         start.start(options.name)
     return _settled(options.name)
+
+
+def _freeze(options: argparse.Namespace) -> int:
+    from .jail import freeze
+
+    with store.locked(options.name):
+        freeze.freeze(live.expect(options.name))
+    return 0
+
+
+def _thaw(options: argparse.Namespace) -> int:
+    from .jail import freeze
+
+    with store.locked(options.name):
+        freeze.thaw(live.expect(options.name))
+    return 0
 
 
 def _settled(name: str) -> int:

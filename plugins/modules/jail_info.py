@@ -68,7 +68,7 @@ jails:
   type: dict
   contains:
     status:
-      description: V(started) or V(stopped).
+      description: V(started), V(frozen) or V(stopped).
       type: str
       returned: always
     pid:

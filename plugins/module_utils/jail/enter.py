@@ -18,7 +18,7 @@ from typing import Any, Callable, NamedTuple
 
 from ..errors import JailError
 from ..kernel import image, namespaces, paths, process
-from . import channel, confinement, ids, leash, resources, terminal
+from . import channel, confinement, freeze, ids, leash, resources, terminal
 from .channel import Channel
 from .confinement import Confinement
 from .live import Running
@@ -54,6 +54,7 @@ def execute(running: Running, command: Command, listeners: Sequence[int] = ()) -
     count = _HOST_IDS if running.first_id is None else ids.COUNT
     if max(command.uid, command.gid) >= count:
         raise JailError(f"user {command.uid}:{command.gid} is none of the {count} ids that the jail has")
+    freeze.refuse_frozen(running)
     prepared = confinement.prepare(running.isolation, running.resources)
     target = _open(running)
     ours, theirs = channel.pair()

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import JailError
 from ..kernel import image, pidfd
+from ..kernel.cgroup import freezer
 from ..kernel.cgroup.group import Group
 from ..rootfs import notes, storage
 from . import (
@@ -139,7 +140,9 @@ def settle(names: Sequence[str]) -> dict[str, str]:
 
 def _is_on_its_way(name: str) -> bool:
     running = live.find(name)
-    return running is not None and pidfd.is_busy(running.pid, _SETTLE_SECONDS)
+    if running is None or freezer.is_frozen(running.group):
+        return False
+    return pidfd.is_busy(running.pid, _SETTLE_SECONDS)
 
 
 def limit(group: Group, recorded: dict[str, Any]) -> None:
