@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Callable
 
-from . import cli_trees, harmless, table
+from . import cli_stat, cli_trees, harmless, table
 from .errors import JailError
 from .jail import enter, live, names, policy, store
 from .kernel import image, process
@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     sharing = verb("dedupe", _dedupe, "give back the space of equal files that jails hold each for itself")
     sharing.add_argument("names", nargs="*", type=_name, metavar="NAME", help="only these jails, instead of all")
     sharing.add_argument("--json", action="store_true", help="print JSON")
+    cli_stat.add(verbs, _name)
     cli_trees.add(verbs, _name)
     verb("purge", _purge, "remove unused templates, caches and this command; refuses while there is a jail")
     return parser

@@ -13,7 +13,7 @@ from ..errors import JailError
 from ..kernel.cgroup import freezer
 from ..net import counters
 from ..rootfs import generations, records, snapshots, storage, templates
-from . import console, desired, ids, live, policy, rootfs, store
+from . import console, desired, ids, live, policy, rootfs, store, usage
 from .facet import Facet, read_live, read_stored
 from .isolation import attest
 from .live import Running
@@ -149,11 +149,8 @@ def _disk(name: str) -> dict[str, int | None] | None:
     return {"bytes": used.size, "bytes_max": limit.size, "inodes": used.inodes, "inodes_max": limit.inodes}
 
 
-def _usage(running: Running) -> dict[str, Any]:
-    group = running.group
-    return {
-        "memory": group.get("memory_used"),
-        "pids": group.get("pids_used"),
-        "processes": len(group.processes()),
-        "cpu_seconds": (group.get("cpu_used") or 0) / 1e6,
-    }
+def _usage(running: Running) -> dict[str, Any] | None:
+    try:
+        return {**usage.of(running), "processes": len(running.group.processes())}
+    except JailError:
+        return None  # it has ended meanwhile
