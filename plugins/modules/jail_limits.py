@@ -244,6 +244,29 @@ options:
         with more than one thread in a core; elsewhere it is an error.
       - Not where nothing was ever said.
     type: bool
+  ptys_max: &ptys_max
+    description:
+      - How many pseudoterminals the jail may have open. The host has C(kernel.pty.max) for all.
+      - 256 where nothing was ever said. A change waits for the next start.
+    type: str
+  kernel_objects: &kernel_objects
+    description:
+      - How many objects of the kernel the jail may make, by name; what is not in the list is as the kernel has it for a
+        new jail.
+      - C(inotify_instances), C(inotify_watches), C(fanotify_groups) and C(fanotify_marks) are counts for each user of
+        the jail; with O(cellblock.jails.jail_state#module:allow_mount) or
+        O(cellblock.jails.jail_state#module:children_max) for all of it. They hold besides those that the host has for
+        the owner of the jail.
+      - C(mnt_namespaces), C(net_namespaces), C(cgroup_namespaces), C(ipc_namespaces), C(pid_namespaces),
+        C(uts_namespaces) and C(time_namespaces) likewise, where the isolation policy lets the jail make any;
+        C(mnt_namespaces) is 256 otherwise.
+      - C(shmmax) (bytes of one segment), C(shmall) (pages of all), C(shmmni) (segments), C(msgmax) (bytes of a
+        message), C(msgmnb) and C(msgmni) (bytes of a queue, and queues), C(sem) (the four numbers of C(kernel.sem)) are
+        those of System V IPC, which takes O(cellblock.jails.jail_state#module:allow_sysvipc).
+      - C(mqueue_queues), C(mqueue_messages) and C(mqueue_message_size) are those of POSIX message queues. What all of
+        a user's queues take is the resource limit C(msgqueue) of O(rlimits).
+      - In a running jail they change at once. What there is stays, also where it is more than the new number.
+    type: dict
   jails:
     description: Many jails in one run. An option beside it holds for each of them that does not say otherwise.
     type: list
@@ -278,6 +301,8 @@ options:
       nice: *nice
       scheduling: *scheduling
       core_scheduling: *core_scheduling
+      ptys_max: *ptys_max
+      kernel_objects: *kernel_objects
 """
 
 EXAMPLES = r"""
@@ -292,6 +317,11 @@ EXAMPLES = r"""
   cellblock.jails.jail_limits:
     name: web1
     rlimits: {nofile: "256:500", fsize: 1G}
+
+- name: Two inotify instances for each user, and shared memory segments of 64 MiB at most
+  cellblock.jails.jail_limits:
+    name: web1
+    kernel_objects: {inotify_instances: 2, shmmax: 64M}
 
 - name: A jail whose work can wait
   cellblock.jails.jail_limits:

@@ -119,6 +119,7 @@ def _running(
             tools=tools,
             isolation=labels.prepare(name, values, settled.settle(values)),
             resources=resources.settle({}),
+            ptys=policy.PTYS_MAX,
             volumes=[],
             tied=True,
         )

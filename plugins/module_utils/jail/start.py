@@ -31,6 +31,7 @@ from . import (
     live,
     naming,
     network,
+    objects,
     policy,
     resources,
     size,
@@ -65,7 +66,8 @@ def start(name: str) -> None:
     wiring = store.read(name, "net")
     holds = options.desired(desired)
     isolation = settled.settle(holds)
-    given = resources.settle(store.read(name, "limits"))
+    bounds = store.read(name, "limits")
+    given = resources.settle(bounds)
     slot = ids.allocate(name)
     first_id = ids.first_for(holds["userns"], slot)
     stop.clear(name)
@@ -83,10 +85,14 @@ def start(name: str) -> None:
         failing.enter_context(borrowing.given_back_on_failure(running, wiring))
         network.wire(running, wiring)
         if holds["sysctls"]:
-            sysctls.set_first(running, holds["sysctls"])
+            sysctls.PARAMETERS.set_first(running, holds["sysctls"])
         if holds["mounts"]:
             volumes.record(name, holds["mounts"])
         live.record(running)
+
+    def at_last() -> None:
+        if bounds.get(objects.OPTION):
+            objects.PARAMETERS.set_first(live.expect(name), bounds[objects.OPTION])
 
     try:
         limit(group, store.read(name, "limits"))
@@ -106,10 +112,11 @@ def start(name: str) -> None:
                 tools=None,
                 isolation=isolation,
                 resources=given,
+                ptys=objects.ptys(bounds),
                 volumes=holds["mounts"],
                 tied=False,
             )
-            started = launch.launch(plan, before_go)
+            started = launch.launch(plan, before_go, at_last)
             os.close(started.pidfd)
     except BaseException:
         stop.clear(name)
