@@ -9,16 +9,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel.cgroup import freezer
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel.cgroup.group import Group
-from ansible_collections.cellblock.jails.plugins.module_utils.kernel.cgroup.tree import Tree
 from ansible_collections.cellblock.jails.tests.integration.support import sandbox
 from ansible_collections.cellblock.jails.tests.integration.support.calls import (
     actions,
@@ -138,31 +135,6 @@ def test_what_does_not_run_is_started_and_held(name: str) -> None:
     assert not _moves(pid_of(name))
     jail("thaw", name)
     assert _moves(pid_of(name))
-
-
-@pytest.fixture
-def unified() -> Iterator[Group]:
-    """A group of version 2 of the test's own with a process in it, whatever hierarchy the jails' are in."""
-    root = live.hierarchies().unified
-    if root is None:
-        pytest.skip("no unified cgroup hierarchy is mounted")
-    group = Tree(2, {"memory": root}, root).group("", f"{sandbox.PREFIX}freezer")
-    os.mkdir(group.directory("memory"))
-
-    def spin() -> None:
-        Path(group.directory("memory"), "cgroup.procs").write_text("0", encoding="ascii")
-        while True:
-            pass
-
-    pid = process.fork(spin)
-    try:
-        while group.processes() != [pid]:
-            time.sleep(0.01)
-        yield group
-    finally:
-        os.kill(pid, 9)
-        process.wait(pid)
-        os.rmdir(group.directory("memory"))
 
 
 def test_the_freezer_of_version_2(unified: Group) -> None:

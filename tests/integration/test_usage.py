@@ -21,6 +21,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel.cgroup import usage
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel.cgroup.group import Group
 from ansible_collections.cellblock.jails.tests.integration.support.boxes import make_boxes
 from ansible_collections.cellblock.jails.tests.integration.support.calls import jail, module, pid_of, shell
 from ansible_collections.cellblock.jails.tests.integration.support.terminals import on_terminal
@@ -295,6 +298,43 @@ def test_the_table_on_a_terminal_ends_by_ctrl_c(box: str) -> None:
     with on_terminal("stat", "--once", "--interval", "0.1", box) as terminal:
         assert terminal.end() == 0
         assert b"\x1b" not in terminal.shown
+
+
+def test_version_2_counts_cpu_and_pressure(unified: Group) -> None:
+    """By the kernel's own files of a group of that version: what two processes on one CPU have, and how long one of
+    them had to wait for the other. What the group has no controller for is nothing."""
+    cpu = min(os.sched_getaffinity(0))
+    (first,) = unified.processes()
+
+    def spin() -> None:
+        unified_procs = os.path.join(unified.directory("memory"), "cgroup.procs")
+        Path(unified_procs).write_text("0", encoding="ascii")
+        while True:
+            pass
+
+    second = process.fork(spin)
+    try:
+        while unified.processes() != sorted([first, second]):
+            time.sleep(0.01)
+        for pid in (first, second):
+            os.sched_setaffinity(pid, {cpu})
+        before, deadline = usage.of(unified), time.monotonic() + 60
+        assert before.cpu is not None
+        if before.pressure is None:
+            pytest.skip("this kernel accounts no pressure (psi=1 on its command line)")
+        after = before
+        while (after.cpu or 0) - before.cpu < 500_000:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+            after = usage.of(unified)
+        earlier, later = before.pressure["cpu"].some, (after.pressure or {})["cpu"].some
+        assert earlier is not None
+        assert later is not None
+        assert later.total - earlier.total > 100_000
+        assert (after.memory, after.tasks, after.disks) == (None, None, None)
+    finally:
+        os.kill(second, 9)
+        process.wait(second)
 
 
 def test_no_process_of_ours_stays(box: str) -> None:
