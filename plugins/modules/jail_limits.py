@@ -212,7 +212,8 @@ options:
         are C(as), C(core), C(cpu), C(data), C(fsize), C(locks), C(memlock), C(msgqueue), C(nice), C(nofile), C(nproc),
         C(rss), C(rtprio), C(rttime), C(sigpending), C(stack).
       - A limit is one for both, or C(SOFT:HARD), each a number or V(unlimited); of those that count bytes it can be
-        V(64M) and the like. C(cpu) counts seconds, C(rttime) microseconds.
+        V(64M) and the like. C(cpu) counts seconds, and ends a running process that has had them; C(rttime) counts
+        microseconds.
       - Those that are not in the list are as they are usual. C(core) is 1, C(nofile) 1024:524288, C(memlock) 8M,
         C(msgqueue) 800K, C(nice) and C(rtprio) 0, or less where who starts the jail has less; all others are those of
         who starts it. With C(core) otherwise than 1 a crash in the jail reaches a program of the host, where

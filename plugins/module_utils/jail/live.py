@@ -20,6 +20,7 @@ from ..errors import JailError
 from ..kernel import paths, pidfd
 from ..kernel.cgroup import tree
 from ..kernel.cgroup.group import Group
+from . import resources as record_of_resources
 from .isolation import record as record_of_isolation
 from .isolation.record import Isolation
 from .resources import Resources
@@ -106,7 +107,7 @@ def find(name: str) -> Running | None:
         return None
     try:
         value["isolation"] = record_of_isolation.restored(value["isolation"])
-        value["resources"] = Resources(**value["resources"])
+        value["resources"] = record_of_resources.restored(value["resources"])
         running = Running(*(value[field] for field in Running._fields))
     except KeyError as error:
         raise JailError(

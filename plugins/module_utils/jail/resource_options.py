@@ -4,7 +4,8 @@
 """The options of ``jail_limits`` that hold for each process: resource limits and scheduling, changed live in all of
 them.
 
-What has set itself tighter than it was given keeps that, but where the new is tighter still.
+What has set itself tighter than it was given keeps that, but where the new is tighter still; and it holds where the
+first process has no more.
 """
 
 from __future__ import annotations
@@ -116,7 +117,6 @@ def write_rlimits(running: Running, wanted: Mapping[str, Sequence[int]]) -> None
 
     with refusals(RLIMITS):
         everyone.reach(running.group.processes, lambda pids: _as_is_allowed(running, lambda: change(pids)))
-    _record(running, said=dict(wanted))
 
 
 def _as_is_allowed(running: Running, change: Callable[[], None]) -> None:
@@ -146,8 +146,13 @@ def _parse_nice(value: int) -> int:
     return value
 
 
+def _read_nice(running: Running) -> int:
+    found, said = scheduling.nice(running.pid), running.resources.nice
+    return min(found, said)
+
+
 def _write_nice(running: Running, wanted: int) -> None:
-    before = running.resources.nice or 0
+    before = running.resources.nice
 
     def change(thread: int) -> None:
         own = scheduling.nice(thread)
@@ -157,7 +162,6 @@ def _write_nice(running: Running, wanted: int) -> None:
 
     with refusals(NICE):
         _in_all_threads(running, change)
-    _record(running, nice=wanted)
 
 
 def _parse_policy(value: str) -> list[Any]:
@@ -177,17 +181,27 @@ def _show_policy(value: Sequence[Any]) -> str:
     return f"{name}:{priority}" if priority else str(name)
 
 
+def _read_policy(running: Running) -> list[Any]:
+    found, said = scheduling.policy(running.pid), running.resources.policy
+    return list(found if _is_better(found, said) else said)
+
+
+def _is_better(one: Policy, other: Policy) -> bool:
+    """Whether a policy gives more than another. Of real time each does that has another priority."""
+    rank, least = _RANK.get(one.name, 0), _RANK[other.name]
+    return rank > least or (rank == least and one != other)
+
+
 def _write_policy(running: Running, wanted: Sequence[Any]) -> None:
-    before, after = running.resources.policy or Policy("other"), Policy(*wanted)
+    before, after = running.resources.policy, Policy(*wanted)
 
     def change(thread: int) -> None:
         own = scheduling.policy(thread)
-        if own != after and (own == before or _RANK.get(own.name, 0) > _RANK[after.name]):
+        if own != after and (own == before or _is_better(own, after)):
             scheduling.set_policy(thread, after)
 
     with refusals(SCHEDULING):
         _in_all_threads(running, change)
-    _record(running, scheduling=list(wanted))
 
 
 def _in_all_threads(running: Running, change: Callable[[int], None]) -> None:
@@ -205,56 +219,73 @@ def _in_all_threads(running: Running, change: Callable[[int], None]) -> None:
 
 
 def _write_core(running: Running, wanted: bool) -> None:
+    def share(pids: Collection[int]) -> None:
+        if wanted:
+            scheduling.share_core(running.pid, pids)
+        else:
+            scheduling.share_core(None, [pid for pid in pids if scheduling.has_core(pid)])
+
     with refusals(CORE):
         if wanted:
             scheduling.make_core(running.pid)
-        source = running.pid if wanted else None
-        everyone.reach(running.group.processes, lambda pids: scheduling.share_core(source, pids))
-    _record(running, core=wanted)
+        everyone.reach(running.group.processes, share)
 
 
-def _record(running: Running, **changes: Any) -> None:
-    """Remember it for who enters. Recorded last: who is killed before does it again. Others may have recorded theirs
-    since the jail was looked at."""
-    found = live.find(running.name)
+def _record(name: str, changed: Callable[[Resources], Resources]) -> None:
+    """Remember it for who enters. Others may have recorded theirs since the jail was looked at."""
+    found = live.find(name)
     if found is None:
-        raise JailError("it has just ended", advice=f"look at its log with: jail log {running.name}")
-    resources: Resources = found.resources._replace(**changes)
-    live.record(found._replace(resources=resources))
+        raise JailError("it has just ended", advice=f"look at its log with: jail log {name}")
+    live.record(found._replace(resources=changed(found.resources)))
+
+
+def _option(
+    option: Option, field: str, read: Callable[[Running], Any], write: Callable[[Running, Any], None]
+) -> Option:
+    """An option that is recorded in a field of the jail's resources when all processes have it. Of a change that was
+    begun and not finished nothing is said, so that it is made again."""
+
+    def begun(resources: Resources) -> Resources:
+        return resources._replace(unfinished=sorted({*resources.unfinished, option.name}))
+
+    def over(resources: Resources) -> Resources:
+        return resources._replace(unfinished=[each for each in resources.unfinished if each != option.name])
+
+    def read_finished(running: Running) -> Any:
+        return None if option.name in running.resources.unfinished else read(running)
+
+    def write_wholly(running: Running, value: Any) -> None:
+        before = read(running)
+        _record(running.name, begun)
+        try:
+            write(running, value)
+        except JailError:
+            if read(running) == before:  # refused at once
+                _record(running.name, over)
+            raise
+        _record(running.name, lambda resources: over(resources)._replace(**{field: value}))
+
+    def show(value: Any) -> Any:
+        return None if value is None else option.show(value)
+
+    return option._replace(read=read_finished, write=write_wholly, show=show)
 
 
 OPTIONS = (
-    Option(
-        RLIMITS,
-        type="dict",
-        default={},
-        parse=parse_rlimits,
-        show=show_rlimits,
-        read=read_rlimits,
-        write=write_rlimits,
-        waits=waits_rlimits,
+    _option(
+        Option(RLIMITS, type="dict", default={}, parse=parse_rlimits, show=show_rlimits, waits=waits_rlimits),
+        "said",
+        read_rlimits,
+        write_rlimits,
     ),
-    Option(
-        NICE,
-        type="int",
-        default=0,
-        parse=_parse_nice,
-        read=lambda running: scheduling.nice(running.pid),
-        write=_write_nice,
+    _option(Option(NICE, type="int", default=0, parse=_parse_nice), "nice", _read_nice, _write_nice),
+    _option(
+        Option(SCHEDULING, default=["other", 0], parse=_parse_policy, show=_show_policy),
+        "scheduling",
+        _read_policy,
+        _write_policy,
     ),
-    Option(
-        SCHEDULING,
-        default=["other", 0],
-        parse=_parse_policy,
-        show=_show_policy,
-        read=lambda running: list(scheduling.policy(running.pid)),
-        write=_write_policy,
-    ),
-    Option(
-        CORE,
-        type="bool",
-        default=False,
-        read=lambda running: scheduling.has_core(running.pid),
-        write=_write_core,
+    _option(
+        Option(CORE, type="bool", default=False), "core", lambda running: scheduling.has_core(running.pid), _write_core
     ),
 )

@@ -21,6 +21,7 @@ from . import policy
 RLIMITS, NICE, SCHEDULING, CORE = "rlimits", "nice", "scheduling", "core_scheduling"
 """Their options."""
 
+_ORDINARY = ("other", "batch", "idle")
 _ADVICE = {
     RLIMITS: "raising a hard limit takes CAP_SYS_RESOURCE, and no file limit is above fs.nr_open",
     NICE: "a lower one takes CAP_SYS_NICE",
@@ -35,16 +36,18 @@ class Resources(NamedTuple):
 
     :param said: the resource limits that the option has, by name.
     :param usual: those of all kinds that hold where nothing is said.
-    :param nice: the nice value; ``None`` where nothing was said, for that of who starts it, but none below 0.
-    :param scheduling: likewise the policy's name and priority, where who starts it has no better than the default.
+    :param nice: the nice value; where nothing was said that of who starts it, but none below 0.
+    :param scheduling: likewise the policy's name and priority, none better than the default.
     :param core: whether no other jail's threads run on a core beside its own.
+    :param unfinished: options that somebody began to change in the jail's processes.
     """
 
     said: Mapping[str, Sequence[int]]
     usual: Mapping[str, Sequence[int]]
-    nice: int | None
-    scheduling: Sequence[Any] | None
+    nice: int
+    scheduling: Sequence[Any]
     core: bool
+    unfinished: Sequence[str] = ()
 
     @property
     def rlimits(self) -> dict[str, Sequence[int]]:
@@ -52,9 +55,9 @@ class Resources(NamedTuple):
         return {**self.usual, **self.said}
 
     @property
-    def policy(self) -> Policy | None:
+    def policy(self) -> Policy:
         """The scheduling policy."""
-        return None if self.scheduling is None else Policy(*self.scheduling)
+        return Policy(*self.scheduling)
 
 
 def settle(recorded: Mapping[str, Any]) -> Resources:
@@ -66,7 +69,21 @@ def settle(recorded: Mapping[str, Any]) -> Resources:
     said = recorded.get(RLIMITS, {})
     refuse_raised(said, {name: hard for name, (_soft, hard) in own.items()})
     usual = {name: _within(policy.RLIMITS.get(name, limit), limit[1]) for name, limit in own.items()}
-    return Resources(said, usual, recorded.get(NICE), recorded.get(SCHEDULING), recorded.get(CORE, False))
+    nice = recorded.get(NICE, max(0, scheduling.nice(0)))
+    return Resources(said, usual, nice, recorded.get(SCHEDULING, _ordinary()), recorded.get(CORE, False))
+
+
+def _ordinary() -> list[Any]:
+    own = scheduling.policy(0)
+    return list(own) if own.name in _ORDINARY else ["other", 0]
+
+
+def restored(value: Mapping[str, Any]) -> Resources:
+    """The resources from what :meth:`Resources._asdict` gave, by way of JSON.
+
+    :raises KeyError: when they are of another version.
+    """
+    return Resources(**{name: value[name] for name in Resources._fields})
 
 
 def refuse_raised(wanted: Mapping[str, Sequence[int]], present: Mapping[str, int]) -> None:
@@ -97,10 +114,10 @@ def give(resources: Resources, pid: int) -> None:
     with refusals(RLIMITS):
         _raise_limits(resources, pid)
     with refusals(SCHEDULING):
-        if resources.policy is not None:
+        if scheduling.policy(pid) != resources.policy:
             scheduling.set_policy(pid, resources.policy)
     with refusals(NICE):
-        if resources.nice is not None:
+        if scheduling.nice(pid) != resources.nice:
             scheduling.set_nice(pid, resources.nice)
     with refusals(CORE):
         if resources.core:
@@ -108,13 +125,13 @@ def give(resources: Resources, pid: int) -> None:
 
 
 def take(resources: Resources, first: int) -> None:
-    """The same for ourselves, who are about to enter a jail, of which this is the first process. Resource limits that
-    we cannot have are as high as may be."""
+    """The same for ourselves, who are about to enter a jail, of which this is the first process. Where we may not have
+    so much we have less."""
     with contextlib.suppress(PermissionError):
         _raise_limits(resources, os.getpid())
-    if resources.policy is not None:
+    with contextlib.suppress(PermissionError):
         scheduling.set_policy(0, resources.policy)
-    if resources.nice is not None:
+    with contextlib.suppress(PermissionError):
         scheduling.set_nice(0, resources.nice)
     if resources.core:
         scheduling.take_core(first)

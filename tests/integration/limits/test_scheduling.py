@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import limits, live
+from ansible_collections.cellblock.jails.plugins.module_utils.jail.converge import converge
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process, scheduling
 from ansible_collections.cellblock.jails.tests.integration.support.boxes import make_boxes
 from ansible_collections.cellblock.jails.tests.integration.support.calls import (
@@ -119,6 +120,43 @@ def test_all_threads_of_a_running_jail_change_and_change_back(box: str) -> None:
     module("jail_limits", name=box, nice=0, scheduling="other")
     assert {scheduling.nice(each) for each in _threads(box)} == {0, 12}
     assert {scheduling.policy(each).name for each in _threads(box)} == {"other"}
+
+
+@pytest.mark.parametrize("values", [("5", "9"), ("9", "5"), ("0", "-4")])
+def test_a_change_that_was_killed_is_made_again(
+    box: str, values: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the first process had it and before any other: the next run finds it so, and changes them all."""
+    before, after = map(int, values)
+    module("jail_limits", name=box, nice=before)
+    jail("exec", box, "--", "sh", "-c", "sleep 99999 </dev/null >/dev/null 2>&1 &")
+    set_nice = scheduling.set_nice
+
+    def set_one(thread: int, wanted: int) -> None:
+        set_nice(thread, wanted)
+        os.kill(os.getpid(), 9)
+
+    def change() -> None:
+        monkeypatch.setattr(scheduling, "set_nice", set_one)
+        converge(limits.FACET, [{"name": box, "nice": after}], check=False)
+
+    assert process.wait(process.fork(change)) == 128 + 9
+    assert {scheduling.nice(each) for each in _threads(box)} == {before, after}
+    assert module("jail_limits", name=box, nice=after)["changed"]
+    assert {scheduling.nice(each) for each in _threads(box)} == {after}
+    assert shell(box, "cut -d' ' -f19 /proc/self/stat").strip() == str(after)
+    assert not module("jail_limits", name=box, nice=after)["changed"]
+
+
+def test_a_first_process_that_is_nicer_than_it_has_to_be(box: str) -> None:
+    """It stays so, and is nothing to change."""
+    module("jail_limits", name=box, nice=3, scheduling="other")
+    scheduling.set_nice(pid_of(box), 8)
+    scheduling.set_policy(pid_of(box), scheduling.Policy("batch"))
+    assert not module("jail_limits", name=box, nice=3, scheduling="other")["changed"]
+    scheduling.set_nice(pid_of(box), 0)
+    assert actions(module("jail_limits", name=box, nice=3), box) == [("nice", 0, 3, "live")]
+    assert scheduling.nice(pid_of(box)) == 3
 
 
 @pytest.mark.parametrize("policy", ["fifo:3", "rr:1"])
