@@ -6,20 +6,18 @@ of them again and again."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..errors import JailError
-from ..kernel import paths
 from ..kernel.cgroup import freezer, usage
 from ..kernel.pressure import Pressure, Stall
+from ..net import counters
 from . import live
 from .live import Running
 
-_NETWORK = {0: "received_bytes", 1: "received_packets", 8: "sent_bytes", 9: "sent_packets"}
-"""Columns of ``/proc/PID/net/dev`` (proc_pid_net(5))."""
+_NETWORK = ("received_bytes", "received_packets", "sent_bytes", "sent_packets")
 _LOOPBACK = "lo"
 
 
@@ -54,15 +52,8 @@ def network(running: Running) -> dict[str, int]:
 
     :raises JailError: when it ended meanwhile.
     """
-    found = dict.fromkeys(_NETWORK.values(), 0)
-    with paths.opened(running.open_part("net/dev")) as descriptor, os.fdopen(os.dup(descriptor)) as file:
-        for line in file:
-            device, colon, words = line.rpartition(":")
-            if colon and device.strip() != _LOOPBACK:
-                values = words.split()
-                for column, name in _NETWORK.items():
-                    found[name] += int(values[column])
-    return found
+    devices = counters.read(running.open_part(counters.FILE))
+    return {name: sum(device[name] for key, device in devices.items() if key != _LOOPBACK) for name in _NETWORK}
 
 
 def all_of(names: Sequence[str] | None) -> dict[str, dict[str, Any]]:
