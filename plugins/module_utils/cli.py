@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Callable
 
-from . import cli_trees, harmless, table
+from . import cli_stat, cli_trees, harmless, table
 from .errors import JailError
 from .jail import enter, live, names, policy, store
 from .kernel import image, process
@@ -65,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         ("start", _start, "start a jail"),
         ("stop", _stop, "stop a jail"),
         ("restart", _restart, "stop a jail if it runs, and start it"),
+        ("freeze", _freeze, "hold a running jail still; it keeps what it has"),
+        ("thaw", _thaw, "let a frozen jail go on"),
         ("enter", _enter, "open a shell in a jail, on a terminal of its own"),
     ):
         verb(name, run, text).add_argument("name", type=_name)
@@ -97,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     sharing = verb("dedupe", _dedupe, "give back the space of equal files that jails hold each for itself")
     sharing.add_argument("names", nargs="*", type=_name, metavar="NAME", help="only these jails, instead of all")
     sharing.add_argument("--json", action="store_true", help="print JSON")
+    cli_stat.add(verbs, _name)
     cli_trees.add(verbs, _name)
     verb("purge", _purge, "remove unused templates, caches and this command; refuses while there is a jail")
     return parser
@@ -240,6 +243,22 @@ def _restart(options: argparse.Namespace) -> int:
         stop.stop_as_desired(options.name)
         start.start(options.name)
     return _settled(options.name)
+
+
+def _freeze(options: argparse.Namespace) -> int:
+    from .jail import freeze
+
+    with store.locked(options.name):
+        freeze.freeze(live.expect(options.name))
+    return 0
+
+
+def _thaw(options: argparse.Namespace) -> int:
+    from .jail import freeze
+
+    with store.locked(options.name):
+        freeze.thaw(live.expect(options.name))
+    return 0
 
 
 def _settled(name: str) -> int:

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,6 +44,26 @@ def write_bytes(path: str, content: bytes) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def write_for_all(path: str, content: bytes) -> None:
+    """Replace a file that everybody may read, in a directory that is not ours: whole or not at all, and whatever its
+    name leads to there.
+
+    Until then it has another name with a dot in front.
+    """
+    directory, name = os.path.split(os.path.abspath(path))
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=directory)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            os.fchmod(descriptor, 0o644)
+            file.flush()
+            os.fsync(descriptor)
+        os.rename(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
 
 
 def write_json(path: str, value: Any) -> None:

@@ -22,17 +22,26 @@ _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:I?B)?")
 def parse(value: Any) -> int | None:
     """Bytes, rounded down to whole pages of memory as the kernel does; ``None`` for ``unlimited``. Units are powers of
     1,024."""
+    size = parse_bytes(value)
+    if size is None:
+        return None
+    size = whole_pages(size)
+    if size == 0:
+        raise ValueError(f"{value!r} is less than one page of memory ({os.sysconf('SC_PAGE_SIZE')} bytes)")
+    return size
+
+
+def parse_bytes(value: Any) -> int | None:
+    """The same to the byte, and 0 too."""
     text = str(value).strip().upper()
     if text == UNLIMITED.upper():
         return None
     match = _SIZE.fullmatch(text)
     if not match:
         raise ValueError(f"{value!r} is not a size; write it like 256M, 1.5G, a number of bytes, or {UNLIMITED}")
-    size = whole_pages(int(Decimal(match.group(1)) * _UNITS[match.group(2)]))
+    size = int(Decimal(match.group(1)) * _UNITS[match.group(2)])
     if size > _SIZE_MAX:
         raise ValueError(f"{value!r} is out of range; the most is {show(_SIZE_MAX)}")
-    if size == 0:
-        raise ValueError(f"{value!r} is less than one page of memory ({os.sysconf('SC_PAGE_SIZE')} bytes)")
     return size
 
 

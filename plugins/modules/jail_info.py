@@ -24,8 +24,8 @@ options:
   gather:
     description:
       - What to report. V(limits), V(net) and V(state) are the options of the modules of these names; V(rootfs) is
-        the template and how it was made; V(snapshots) are those of M(cellblock.jails.jail_snapshot); V(usage) is the
-        memory, CPU time and processes of a running jail; V(disk) is what the jail's own files take as far as its file
+        the template and how it was made; V(snapshots) are those of M(cellblock.jails.jail_snapshot); V(usage) is what
+        a running jail takes; V(disk) is what the jail's own files take as far as its file
         system counts it, with the limits; V(size) is the disk space that they take in any case, for which they are all
         visited where it is not counted.
       - V(traffic) is what has passed through the interfaces of a running jail.
@@ -68,7 +68,7 @@ jails:
   type: dict
   contains:
     status:
-      description: V(started) or V(stopped).
+      description: V(started), V(frozen) or V(stopped).
       type: str
       returned: always
     pid:
@@ -109,10 +109,49 @@ jails:
       elements: dict
       returned: when gathered
     usage:
-      description: C(memory) in bytes, C(pids) (processes and threads), C(processes) and C(cpu_seconds) of a jail that
-        runs.
+      description: What a jail that runs takes and has taken, by the kernel's counters. Null is what this host does not
+        count, and a limit that there is not.
       type: dict
       returned: when gathered
+      contains:
+        cpu_seconds:
+          description: CPU time.
+          type: float
+          returned: always
+        throttled_seconds:
+          description: For how long its CPUs were held back by its quota, and C(throttled_periods) in how many periods.
+          type: float
+          returned: always
+        memory:
+          description: Bytes of memory, page cache included, C(memory_max) its limit, C(swap) bytes swapped out.
+          type: int
+          returned: always
+        oom_kills:
+          description: Processes that were killed because memory was short.
+          type: int
+          returned: always
+        pids:
+          description: Processes and threads, C(pids_max) their limit, C(processes) processes alone.
+          type: int
+          returned: always
+        io:
+          description:
+            - C(read_bytes), C(written_bytes), C(reads) and C(writes) of all disks together. What goes through two, as
+              with LVM or a loop device, counts for both.
+          type: dict
+          returned: always
+        network:
+          description: C(received_bytes), C(sent_bytes), C(received_packets), C(sent_packets) of all devices but the
+            loopback, as the jail sees them.
+          type: dict
+          returned: always
+        pressure:
+          description:
+            - For C(cpu), C(memory) and C(io) how long tasks waited for it. C(some) is when at least one did, C(full)
+              when all did, each with C(percent) of the last ten seconds and C(seconds) in all.
+            - Null with cgroup version 1, where the kernel knows the pressure of the whole host only.
+          type: dict
+          returned: always
     traffic:
       description: By interface, what a jail that runs has received and sent since the interface was made, as the jail
         sees it. What the host's filter drops has been sent. The interface C(lo) is what it sends to itself.
@@ -164,7 +203,20 @@ jails:
       uptime: 12.5
       first_id: 268435456
       log: /run/jails/.console-web1/log
-      usage: {memory: 3145728, pids: 3, processes: 3, cpu_seconds: 0.02}
+      usage:
+        cpu_seconds: 0.02
+        throttled_seconds: 0.0
+        throttled_periods: 0
+        memory: 3145728
+        memory_max: 268435456
+        swap: 0
+        oom_kills: 0
+        pids: 3
+        pids_max: 200
+        processes: 3
+        io: {read_bytes: 4096, written_bytes: 0, reads: 1, writes: 0}
+        network: {received_bytes: 984, sent_bytes: 1088, received_packets: 12, sent_packets: 13}
+        pressure: null
       traffic:
         eth0:
           received_bytes: 4096

@@ -206,6 +206,68 @@ options:
       - io_latency
       - io_devices
       - unified
+  rlimits: &rlimits
+    description:
+      - The resource limits that each process of the jail begins with, by their names in C(getrlimit(2)). They
+        are C(as), C(core), C(cpu), C(data), C(fsize), C(locks), C(memlock), C(msgqueue), C(nice), C(nofile), C(nproc),
+        C(rss), C(rtprio), C(rttime), C(sigpending), C(stack).
+      - A limit is one for both, or C(SOFT:HARD), each a number or V(unlimited); of those that count bytes it can be
+        V(64M) and the like. C(cpu) counts seconds, and ends a running process that has had them; C(rttime) counts
+        microseconds.
+      - Those that are not in the list are as they are usual. C(core) is 1, C(nofile) 1024:524288, C(memlock) 8M,
+        C(msgqueue) 800K, C(nice) and C(rtprio) 0, or less where who starts the jail has less; all others are those of
+        who starts it. With C(core) otherwise than 1 a crash in the jail reaches a program of the host, where
+        C(kernel.core_pattern) names one.
+      - In a running jail they change in all processes. One that holds itself tighter keeps that, as long as it is no
+        more than the new limit. To raise a hard limit takes C(CAP_SYS_RESOURCE) on the host. Without it a hard limit
+        within what the host's own processes have waits for the next start, and one above that is refused.
+      - C(nproc) counts the processes of each user of the jail apart; O(pids_max) is the number that holds for all.
+    type: dict
+  nice: &nice
+    description:
+      - The nice value of the jail's processes, from V(-20) to V(19). It counts among the processes of the jail, and
+        among jails only on a host without a CPU controller.
+      - V(0) where nothing was ever said, unless who starts the jail has a higher one.
+      - In a running jail it changes for all threads. One that has made itself nicer stays so.
+    type: int
+  scheduling: &scheduling
+    description:
+      - The scheduling policy of the jail's processes (C(sched(7))), V(other), V(batch), V(idle), or with a priority
+        from 1 to 99 V(fifo:10) or V(rr:10). It counts as O(nice) does.
+      - V(fifo) and V(rr) take CPU time from everybody, the host included. On cgroup version 1 with real-time groups the
+        kernel refuses them, as a jail's control group has no real time.
+      - V(other) where nothing was ever said.
+    type: str
+  core_scheduling: &core_scheduling
+    description:
+      - Whether nothing but the jail's own threads runs on the other hardware threads of a core that the jail has, so
+        that no neighbour can watch it there (the kernel's C(core-scheduling)). It takes a kernel that can, and CPUs
+        with more than one thread in a core; elsewhere it is an error.
+      - Not where nothing was ever said.
+    type: bool
+  ptys_max: &ptys_max
+    description:
+      - How many pseudoterminals the jail may have open. The host has C(kernel.pty.max) for all.
+      - 256 where nothing was ever said. A change waits for the next start.
+    type: str
+  kernel_objects: &kernel_objects
+    description:
+      - How many objects of the kernel the jail may make, by name; what is not in the list is as the kernel has it for a
+        new jail.
+      - C(inotify_instances), C(inotify_watches), C(fanotify_groups) and C(fanotify_marks) are counts for each user of
+        the jail; with O(cellblock.jails.jail_state#module:allow_mount) or
+        O(cellblock.jails.jail_state#module:children_max) for all of it. They hold besides those that the host has for
+        the owner of the jail.
+      - C(mnt_namespaces), C(net_namespaces), C(cgroup_namespaces), C(ipc_namespaces), C(pid_namespaces),
+        C(uts_namespaces) and C(time_namespaces) likewise, where the isolation policy lets the jail make any;
+        C(mnt_namespaces) is 256 otherwise.
+      - C(shmmax) (bytes of one segment), C(shmall) (pages of all), C(shmmni) (segments), C(msgmax) (bytes of a
+        message), C(msgmnb) and C(msgmni) (bytes of a queue, and queues), C(sem) (the four numbers of C(kernel.sem)) are
+        those of System V IPC, which takes O(cellblock.jails.jail_state#module:allow_sysvipc).
+      - C(mqueue_queues), C(mqueue_messages) and C(mqueue_message_size) are those of POSIX message queues. What all of
+        a user's queues take is the resource limit C(msgqueue) of O(rlimits).
+      - In a running jail they change at once. What there is stays, also where it is more than the new number.
+    type: dict
   jails:
     description: Many jails in one run. An option beside it holds for each of them that does not say otherwise.
     type: list
@@ -236,6 +298,12 @@ options:
       io_devices: *io_devices
       unified: *unified
       accept_missing: *accept_missing
+      rlimits: *rlimits
+      nice: *nice
+      scheduling: *scheduling
+      core_scheduling: *core_scheduling
+      ptys_max: *ptys_max
+      kernel_objects: *kernel_objects
 """
 
 EXAMPLES = r"""
@@ -245,6 +313,22 @@ EXAMPLES = r"""
     memory_max: 256M
     cpus: "0.5"
     pids_max: "200"
+
+- name: No more than 500 open files in each process, and large files never
+  cellblock.jails.jail_limits:
+    name: web1
+    rlimits: {nofile: "256:500", fsize: 1G}
+
+- name: Two inotify instances for each user, and shared memory segments of 64 MiB at most
+  cellblock.jails.jail_limits:
+    name: web1
+    kernel_objects: {inotify_instances: 2, shmmax: 64M}
+
+- name: A jail whose work can wait
+  cellblock.jails.jail_limits:
+    name: batch1
+    nice: 10
+    scheduling: batch
 
 - name: Two jails in one run
   cellblock.jails.jail_limits:

@@ -31,10 +31,13 @@ options:
     description:
       - V(started) and V(stopped) do nothing where that is so already; V(restarted) stops a jail if it runs, and
         starts it.
+      - V(frozen) holds all processes of a jail still, with all that they have, started before if it did not run;
+        V(started) lets them go on. What is frozen cannot be entered. V(stopped), V(restarted) and V(absent) thaw it
+        first. On a host whose control groups are of version 1 it takes the controller C(freezer).
       - V(absent) stops it and removes everything of it, its files included.
       - Left out, the other options are converged and the jail runs on, or does not.
     type: str
-    choices: [started, stopped, restarted, absent]
+    choices: [started, frozen, stopped, restarted, absent]
   command: &command
     description:
       - The jail's first process as a list of words, instead of an init. The jail ends with it.
@@ -504,7 +507,7 @@ jails:
         how:
           description:
             - V(live) in the running jail, V(record) for its next start, or V(create), V(remove), V(start), V(stop),
-              V(restart).
+              V(restart), V(freeze), V(thaw).
           type: str
           returned: always
     restart_required:

@@ -18,7 +18,7 @@ import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
-from ansible_collections.cellblock.jails.plugins.module_utils.jail import assemble, converge, devices, state
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import assemble, converge, devices, policy, state
 from ansible_collections.cellblock.jails.plugins.module_utils.jail.isolation import covers, options, settled
 from ansible_collections.cellblock.jails.plugins.module_utils.jail.isolation.record import Isolation
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import mounts, namespaces, paths, process
@@ -56,7 +56,7 @@ def test_the_mount_points_of_a_jail_that_is_started_are_renamed(tmp_path: Path) 
         mounts.make_private()
         with paths.opened(paths.open_directory(str(tmp_path))) as root:
             tree = assemble.Tree(devices.create(0))
-            kernels_own = assemble.furnish(root, tree)
+            kernels_own = assemble.furnish(root, tree, policy.PTYS_MAX)
             _do_elsewhere(_SWAP, tmp_path)
             covers.put_on({"/": root, **({} if by_name else kernels_own)}, tree.devices, isolation)
             _do_elsewhere(_SWAP_BACK, tmp_path)
@@ -73,8 +73,8 @@ def test_a_start_covers_what_it_has_mounted(name: str, monkeypatch: pytest.Monke
     covered."""
     furnish, put_on, kernels_own = assemble.furnish, covers.put_on, ("proc", "sys")
 
-    def furnish_and_hide(root: int, tree: assemble.Tree) -> Mapping[str, int]:
-        found = furnish(root, tree)
+    def furnish_and_hide(root: int, tree: assemble.Tree, ptys: int) -> Mapping[str, int]:
+        found = furnish(root, tree, ptys)
         for place in kernels_own:
             with paths.opened(mounts.create("tmpfs", {})) as other:
                 mounts.attach(other, root, place)

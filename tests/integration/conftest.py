@@ -6,10 +6,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import live
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel import process
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel.cgroup.group import Group
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel.cgroup.tree import Tree
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import storage
 from ansible_collections.cellblock.jails.tests.integration.support import filesystems, sandbox
 from ansible_collections.cellblock.jails.tests.integration.support.calls import attempt
@@ -45,3 +52,29 @@ def storage_kind(request: pytest.FixtureRequest, lib_on: Callable[..., str]) -> 
     if request.param == "btrfs":
         lib_on("btrfs")
     return str(request.param)
+
+
+@pytest.fixture
+def unified() -> Iterator[Group]:
+    """A group of version 2 of the test's own with a process in it that spins, whatever hierarchy the jails' are in. It
+    has no controllers."""
+    root = live.hierarchies().unified
+    if root is None:
+        pytest.skip("no unified cgroup hierarchy is mounted")
+    group = Tree(2, dict.fromkeys(("memory", "cpu"), root), root).group("", f"{sandbox.PREFIX}unified")
+    os.mkdir(group.directory("memory"))
+
+    def spin() -> None:
+        Path(group.directory("memory"), "cgroup.procs").write_text("0", encoding="ascii")
+        while True:
+            pass
+
+    pid = process.fork(spin)
+    try:
+        while group.processes() != [pid]:
+            time.sleep(0.01)
+        yield group
+    finally:
+        os.kill(pid, 9)
+        process.wait(pid)
+        os.rmdir(group.directory("memory"))

@@ -90,15 +90,16 @@ def place_subject(root: int, subject: int) -> None:
         mounts.attach(subject, target)
 
 
-def furnish(root: int, tree: Tree) -> Mapping[str, int]:
+def furnish(root: int, tree: Tree, ptys: int) -> Mapping[str, int]:
     """Mount what a jail finds in its root: /dev, /proc, /sys, /run.
 
+    :param ptys: how many pseudoterminals there can be.
     :returns: descriptors of /proc and /sys by path. Who is in another mount namespace and has a descriptor of the
         tree's root directory can give mount points other names.
     """
     devices = tree.devices
     _mount(root, "/dev", devices)
-    _devices(devices)
+    _devices(devices, ptys)
     proc = _mount(root, "/proc", mounts.create("proc", {}, NOSUID | NODEV | NOEXEC))
     system = _mount(root, "/sys", mounts.create("sysfs", {}, NOSUID | NODEV | NOEXEC | RDONLY))
     run = _mount(root, "/run", mounts.create("tmpfs", {"mode": "0755", **policy.RUN_LIMITS}, NOSUID | NODEV))
@@ -134,8 +135,8 @@ def _mount(root: int, path: str, mount: int) -> int:
     return mount
 
 
-def _devices(devices: int) -> None:
-    terminals = {"mode": "0620", "gid": "5", "ptmxmode": "0666", "max": str(policy.PTYS_MAX)}
+def _devices(devices: int, ptys: int) -> None:
+    terminals = {"mode": "0620", "gid": "5", "ptmxmode": "0666", "max": str(ptys)}
     mounts.attach(mounts.create("devpts", terminals, NOSUID | NOEXEC), devices, "pts")
     shared = mounts.create("tmpfs", {"mode": "1777", **policy.SHM_LIMITS}, NOSUID | NODEV)
     mounts.attach(shared, devices, "shm")

@@ -17,7 +17,7 @@ from ..net import loopback
 from ..rootfs import layers, toolbox
 from ..rootfs.builder import Job
 from ..rootfs.layers import Layers, Subject
-from . import devices, ids, launch, live, policy, start, stop
+from . import devices, ids, launch, live, policy, resources, start, stop
 from .isolation import labels, options, settled
 from .launch import Plan, Started, Streams
 
@@ -118,6 +118,8 @@ def _running(
             preparation=None,
             tools=tools,
             isolation=labels.prepare(name, values, settled.settle(values)),
+            resources=resources.settle({}),
+            ptys=policy.PTYS_MAX,
             volumes=[],
             tied=True,
         )

@@ -16,14 +16,15 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ..kernel import apparmor, attributes, capabilities, process, rlimits, seccomp, selinux
-from . import policy
 from .isolation import programs
 from .isolation.record import APPARMOR, SELINUX, Isolation
+from .resources import Resources
 
 
 class Confinement(NamedTuple):
     """Everything that the last steps need, read and compiled while the host's files can still be seen."""
 
+    rlimits: Mapping[str, Sequence[int]]
     capability_mask: int
     last_capability: int
     programs: Sequence[bytes]
@@ -32,9 +33,10 @@ class Confinement(NamedTuple):
     labels: Mapping[str, str]
 
 
-def prepare(isolation: Isolation) -> Confinement:
+def prepare(isolation: Isolation, resources: Resources) -> Confinement:
     """Read what :func:`apply` needs; on the host, before any namespace is left."""
     return Confinement(
+        resources.rlimits,
         capabilities.to_mask(isolation.capabilities),
         capabilities.last_capability(),
         [programs.read(name) for name in isolation.programs],
@@ -55,7 +57,7 @@ def apply(confinement: Confinement) -> None:
     """Give up for good what a jail must not have. After this only an exec makes sense."""
     process.reset_signals()
     os.umask(0o022)
-    rlimits.set_own(policy.RLIMITS)
+    rlimits.set_own(confinement.rlimits)
     _label(confinement.labels)
     process.set_personality(confinement.personality)
     if confinement.no_new_privs:

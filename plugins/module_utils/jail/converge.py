@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 from .. import files
 from ..errors import JailError, sentence
+from ..kernel.cgroup import freezer
 from . import adopt, console, degraded, live, names, store
 from . import facet as facets
 from .facet import Facet
-from .plan import LIVE, REMOVE, RESTART, START, STORAGE, Action, Plan, Request, Situation
+from .plan import FROZEN, LIVE, REMOVE, RESTART, START, STORAGE, Action, Plan, Request, Situation
 
 
 class Outcome(NamedTuple):
@@ -81,6 +82,7 @@ def situation_of(facet: Facet, name: str, options: Sequence[str] | None = None) 
             **(facets.read_stored(facet, name, options) if exists else {}),
             **(facets.read_live(facet, running, options) if running else {}),
         },
+        frozen=running is not None and FROZEN in facet.states and freezer.is_frozen(running.group),
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any, Callable, NamedTuple
 
 from ..errors import JailError
 from ..kernel import image, namespaces, paths, process
-from . import channel, confinement, ids, leash, terminal
+from . import channel, confinement, freeze, ids, leash, resources, terminal
 from .channel import Channel
 from .confinement import Confinement
 from .live import Running
@@ -54,7 +54,8 @@ def execute(running: Running, command: Command, listeners: Sequence[int] = ()) -
     count = _HOST_IDS if running.first_id is None else ids.COUNT
     if max(command.uid, command.gid) >= count:
         raise JailError(f"user {command.uid}:{command.gid} is none of the {count} ids that the jail has")
-    prepared = confinement.prepare(running.isolation)
+    freeze.refuse_frozen(running)
+    prepared = confinement.prepare(running.isolation, running.resources)
     target = _open(running)
     ours, theirs = channel.pair()
     terminals = [number for number in (0, 1, 2) if os.isatty(number)]
@@ -200,6 +201,7 @@ def _descend(
         process.hide_memory()
         confinement.forget_caller()
         running.group.join()
+        resources.take(running.resources, running.pid)
         process.close_all_but([0, 1, 2, target, theirs.fileno()])
         process.forbid_imports()
         namespaces.setns(target, flags)

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import JailError
+from ..kernel.cgroup import freezer
 from ..net import counters
 from ..rootfs import generations, records, snapshots, storage, templates
-from . import console, desired, ids, live, policy, rootfs, store
+from . import console, desired, ids, live, policy, rootfs, store, usage
 from .facet import Facet, read_live, read_stored
 from .isolation import attest
 from .live import Running
@@ -38,7 +39,7 @@ def gather(name: str, parts: Sequence[str]) -> dict[str, Any]:
     """One jail: ``state``, ``pid``, and the chosen parts. Values are in the user's words; live ones where it runs."""
     running = live.find(name)
     found: dict[str, Any] = {
-        "status": "started" if running else "stopped",
+        "status": _status(running),
         "pid": running.pid if running else None,
         "uptime": round(time.time() - running.started_at, 1) if running else None,
         "first_id": running.first_id if running else _first_id(name),
@@ -62,6 +63,12 @@ def gather(name: str, parts: Sequence[str]) -> dict[str, Any]:
         elif part == "isolation":
             found[part] = _isolation(running) if running else None
     return found
+
+
+def _status(running: Running | None) -> str:
+    if running is None:
+        return "stopped"
+    return "frozen" if freezer.is_frozen(running.group) else "started"
 
 
 def gather_templates() -> dict[str, dict[str, Any]]:
@@ -142,11 +149,8 @@ def _disk(name: str) -> dict[str, int | None] | None:
     return {"bytes": used.size, "bytes_max": limit.size, "inodes": used.inodes, "inodes_max": limit.inodes}
 
 
-def _usage(running: Running) -> dict[str, Any]:
-    group = running.group
-    return {
-        "memory": group.get("memory_used"),
-        "pids": group.get("pids_used"),
-        "processes": len(group.processes()),
-        "cpu_seconds": (group.get("cpu_used") or 0) / 1e6,
-    }
+def _usage(running: Running) -> dict[str, Any] | None:
+    try:
+        return {**usage.of(running), "processes": len(running.group.processes())}
+    except JailError:
+        return None  # it has ended meanwhile

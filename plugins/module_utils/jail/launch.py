@@ -24,11 +24,12 @@ from ..kernel import idmap, mounts, namespaces, paths, pidfd, process, ucounts
 from ..kernel.cgroup.group import Group
 from ..kernel.mounts import NODEV, RDONLY
 from ..rootfs.layers import Layers, Subject
-from . import assemble, channel, confinement, devices, ids, inits, inner, nesting, policy
+from . import assemble, channel, confinement, devices, ids, inits, inner, nesting, policy, resources
 from .channel import Channel
 from .confinement import Confinement
 from .isolation import covers
 from .isolation.record import Isolation
+from .resources import Resources
 from .volumes import placing
 from .volumes.given import given
 from .volumes.words import Volume
@@ -67,6 +68,8 @@ class Plan(NamedTuple):
     :param preparation: of the tree, or ``None`` where it is used as it is.
     :param tools: a mount of :func:`toolbox.packed` to be found at :data:`toolbox.PLACE`, or ``None``.
     :param isolation: what holds its processes.
+    :param resources: what they begin with.
+    :param ptys: how many pseudoterminals they may have.
     :param volumes: mounts beside its root, as :mod:`volumes.words` has them.
     :param tied: whether the jail ends with the launcher.
     """
@@ -82,6 +85,8 @@ class Plan(NamedTuple):
     preparation: Preparation | None
     tools: int | None
     isolation: Isolation
+    resources: Resources
+    ptys: int
     volumes: Sequence[Volume]
     tied: bool
 
@@ -96,14 +101,19 @@ class Started(NamedTuple):
     problems: Sequence[str]
 
 
-def launch(plan: Plan, before_go: Callable[[int, int], None]) -> Started:
+def _nothing_more() -> None:
+    """For a program that needs nothing set in its namespaces."""
+
+
+def launch(plan: Plan, before_go: Callable[[int, int], None], at_last: Callable[[], None] = _nothing_more) -> Started:
     """Start a jail. Its cgroup and limits must stand.
 
     :param before_go: called with pid 1's host pid and start time while it builds its root, to wire the network and
         record the jail; the jail's first instruction comes after it.
+    :param at_last: called when its root and all its namespaces stand, but for an inner user namespace (:mod:`inner`).
     :raises JailError: when a step failed; nothing of the jail is left then but the cgroup, which is the caller's.
     """
-    prepared = confinement.prepare(plan.isolation)
+    prepared = confinement.prepare(plan.isolation, plan.resources)
     ours, theirs = channel.pair()
     process.adopt_orphans(True)
     try:
@@ -121,6 +131,7 @@ def launch(plan: Plan, before_go: Callable[[int, int], None]) -> Started:
                     _hand_over_layers(plan, pid, dev, ours)
                     # Moving a process takes the kernel milliseconds on version 1; pid 1 builds its root meanwhile.
                     plan.group.join(pid)
+                    resources.give(plan.resources, pid)
                     first.close()
                 if plan.isolation.has_inner:
                     _expect(ours)  # it is in its network namespace then
@@ -129,6 +140,7 @@ def launch(plan: Plan, before_go: Callable[[int, int], None]) -> Started:
                 problems, manages_groups = _await_root(plan, ours)
                 if manages_groups:
                     _hand_over_groups(plan, pid)
+                at_last()
                 ours.send({})
                 _expect_exec(ours)
                 return Started(pid, started, handle, problems)
@@ -311,7 +323,7 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
         tree = assemble.Tree(**dict(zip(message["mounts"], sent)))
         root = assemble.root_of(tree)
         subject = assemble.subject_of(tree, plan.subject is not None and plan.subject.writable)
-        kernels_own = assemble.furnish(root, tree)
+        kernels_own = assemble.furnish(root, tree, plan.ptys)
         if subject is not None:
             assemble.place_subject(root, subject)
         _place_volumes(plan, root, theirs)

@@ -12,7 +12,7 @@ from typing import Any
 from .. import sizes
 from ..errors import JailError
 from ..kernel.cgroup.group import Group
-from . import ceiling, counts, live, store
+from . import ceiling, counts, live, objects, resource_options, store
 from .facet import Facet, Values, all_well, always, parse_each
 from .limiting import disks, guarantees, hugepages, processors, row, unified
 from .limiting.row import ACCEPT, Limit, Target
@@ -122,6 +122,8 @@ OPTIONS = (
         parse=lambda value: sorted(set(value)),
         write=lambda _running, _value: None,
     ),
+    *resource_options.OPTIONS,
+    *objects.OPTIONS,
 )
 
 

@@ -20,8 +20,10 @@ from ..errors import JailError
 from ..kernel import paths, pidfd
 from ..kernel.cgroup import tree
 from ..kernel.cgroup.group import Group
+from . import resources as record_of_resources
 from .isolation import record as record_of_isolation
 from .isolation.record import Isolation
+from .resources import Resources
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
@@ -33,6 +35,7 @@ class Running(NamedTuple):
     :param first_id: the host id of its user 0; ``None`` in the host's user namespace.
     :param started_with: the settings of its start that only a restart changes.
     :param isolation: what holds its processes, and all that enter it.
+    :param resources: what they begin with.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Running(NamedTuple):
     started_with: dict[str, Any]
     started_at: float
     isolation: Isolation
+    resources: Resources
 
     def open(self) -> int | None:
         """A pidfd of its pid 1; ``None`` when it ended meanwhile."""
@@ -92,6 +96,7 @@ def _boot() -> str:
 def record(running: Running) -> None:
     """Write a jail down as running, before its first instruction."""
     value = {**running._asdict(), "isolation": running.isolation._asdict(), "boot": _boot()}
+    value["resources"] = running.resources._asdict()
     files.write_json(os.path.join(layout.running(running.name), "live.json"), value)
 
 
@@ -102,6 +107,7 @@ def find(name: str) -> Running | None:
         return None
     try:
         value["isolation"] = record_of_isolation.restored(value["isolation"])
+        value["resources"] = record_of_resources.restored(value["resources"])
         running = Running(*(value[field] for field in Running._fields))
     except KeyError as error:
         raise JailError(

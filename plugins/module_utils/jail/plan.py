@@ -22,6 +22,8 @@ STORAGE = "storage"
 RECORD = "record"
 """Written to the desired state; holds from the next start on."""
 CREATE, REMOVE, START, STOP, RESTART = "create", "remove", "start", "stop", "restart"
+FROZEN = "frozen"
+FREEZE, THAW = "freeze", "thaw"
 ROLL_BACK = "rollback"
 
 
@@ -51,6 +53,7 @@ class Situation(NamedTuple):
     :param live: canonical values as they hold: from the kernel of the running jail for every option that has a
         ``read``, from its storage for every one that has a ``read_stored``.
     :param waiting: the options whose wanted value it can take only while it does not run, and it runs.
+    :param frozen: whether the jail runs and is frozen.
     """
 
     exists: bool
@@ -58,6 +61,7 @@ class Situation(NamedTuple):
     recorded: Mapping[str, Any]
     live: Mapping[str, Any]
     waiting: Collection[str] = ()
+    frozen: bool = False
 
 
 class Plan(NamedTuple):
@@ -126,12 +130,16 @@ def plan_state(options: Sequence[Option], request: Request, situation: Situation
     if request.state == "absent":
         return Plan([Action("state", "present", "absent", REMOVE)] if situation.exists else [], [])
     found = plan_options(options, request, situation)
-    now = "started" if situation.running else "stopped"
+    now = (FROZEN if situation.frozen else "started") if situation.running else "stopped"
     if request.state == "restarted":
         how = RESTART if situation.running else START
         return Plan([*_to_be_recorded(found.actions), Action("state", now, "started", how)], [])
-    if request.state == "started" and not situation.running:
-        return Plan([*found.actions, Action("state", now, "started", START)], [])
+    if request.state in ("started", FROZEN) and not situation.running:
+        frozen = [Action("state", "started", FROZEN, FREEZE)] if request.state == FROZEN else []
+        return Plan([*found.actions, Action("state", now, "started", START), *frozen], [])
+    if request.state in ("started", FROZEN) and request.state != now:
+        how = FREEZE if request.state == FROZEN else THAW
+        return found._replace(actions=[*found.actions, Action("state", now, request.state, how)])
     if request.state == "stopped" and situation.running:
         return Plan([*_to_be_recorded(found.actions), Action("state", now, "stopped", STOP)], [])
     return found

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import JailError
 from ..kernel import image, pidfd
+from ..kernel.cgroup import freezer
 from ..kernel.cgroup.group import Group
 from ..rootfs import notes, storage
 from . import (
@@ -30,8 +31,10 @@ from . import (
     live,
     naming,
     network,
+    objects,
     policy,
     publishing,
+    resources,
     size,
     stop,
     store,
@@ -65,6 +68,8 @@ def start(name: str) -> None:
     publishing.expect_free(wiring.get("publish", []))
     holds = options.desired(desired)
     isolation = settled.settle(holds)
+    bounds = store.read(name, "limits")
+    given = resources.settle(bounds)
     slot = ids.allocate(name)
     first_id = ids.first_for(holds["userns"], slot)
     stop.clear(name)
@@ -78,14 +83,18 @@ def start(name: str) -> None:
     failing = contextlib.ExitStack()
 
     def before_go(pid: int, started: int) -> None:
-        running = Running(name, pid, started, slot, first_id, started_with, time.time(), isolation)
+        running = Running(name, pid, started, slot, first_id, started_with, time.time(), isolation, given)
         failing.enter_context(borrowing.given_back_on_failure(running, wiring))
         network.wire(running, wiring)
         if holds["sysctls"]:
-            sysctls.set_first(running, holds["sysctls"])
+            sysctls.PARAMETERS.set_first(running, holds["sysctls"])
         if holds["mounts"]:
             volumes.record(name, holds["mounts"])
         live.record(running)
+
+    def at_last() -> None:
+        if bounds.get(objects.OPTION):
+            objects.PARAMETERS.set_first(live.expect(name), bounds[objects.OPTION])
 
     try:
         limit(group, store.read(name, "limits"))
@@ -104,10 +113,12 @@ def start(name: str) -> None:
                 preparation=identity.preparation(name, hostname, network.files(wiring), other_jails),
                 tools=None,
                 isolation=isolation,
+                resources=given,
+                ptys=objects.ptys(bounds),
                 volumes=holds["mounts"],
                 tied=False,
             )
-            started = launch.launch(plan, before_go)
+            started = launch.launch(plan, before_go, at_last)
             os.close(started.pidfd)
     except BaseException:
         stop.clear(name)
@@ -138,7 +149,9 @@ def settle(names: Sequence[str]) -> dict[str, str]:
 
 def _is_on_its_way(name: str) -> bool:
     running = live.find(name)
-    return running is not None and pidfd.is_busy(running.pid, _SETTLE_SECONDS)
+    if running is None or freezer.is_frozen(running.group):
+        return False
+    return pidfd.is_busy(running.pid, _SETTLE_SECONDS)
 
 
 def limit(group: Group, recorded: dict[str, Any]) -> None:

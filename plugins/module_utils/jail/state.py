@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..kernel import idmap, namespaces, paths, signals
-from . import identity, ids, policy, remove, start, stop
+from . import freeze, identity, ids, live, policy, remove, start, stop
 from .facet import Facet, Values, parse_each
 from .isolation import options as isolation
 from .isolation import settled
 from .live import Running
 from .options import Option
-from .plan import REMOVE, RESTART, START, STOP, Action, Request, plan_state
+from .plan import FREEZE, REMOVE, RESTART, START, STOP, THAW, Action, Request, plan_state
 from .volumes.given import check as check_volumes
 
 _SECONDS_MAX = 3600
@@ -142,6 +142,14 @@ def _restart(request: Request, _actions: Sequence[Action]) -> None:
     start.start(request.name)
 
 
+def _freeze(request: Request, _actions: Sequence[Action]) -> None:
+    freeze.freeze(live.expect(request.name))
+
+
+def _thaw(request: Request, _actions: Sequence[Action]) -> None:
+    freeze.thaw(live.expect(request.name))
+
+
 def _remove(request: Request, _actions: Sequence[Action]) -> None:
     remove.remove(request.name)
 
@@ -149,11 +157,11 @@ def _remove(request: Request, _actions: Sequence[Action]) -> None:
 FACET = Facet(
     name="state",
     options=OPTIONS,
-    states=("started", "stopped", "restarted", "absent"),
+    states=("started", "frozen", "stopped", "restarted", "absent"),
     parse=_parse,
     plan=plan_state,
     exists=remove.has_traces,
     conflicts=_conflicts,
-    perform={START: _start, STOP: _stop, RESTART: _restart, REMOVE: _remove},
+    perform={START: _start, STOP: _stop, RESTART: _restart, FREEZE: _freeze, THAW: _thaw, REMOVE: _remove},
     settle=start.settle,
 )

@@ -12,8 +12,9 @@ import time
 
 from ..errors import JailError
 from ..kernel import paths, pidfd, signals
+from ..kernel.cgroup import freezer
 from ..kernel.cgroup.group import Group
-from . import borrowing, console, inits, live, policy, publishing, store
+from . import borrowing, console, freeze, inits, live, policy, publishing, store
 from .isolation import labels
 from .live import Running
 
@@ -48,6 +49,7 @@ def stop(running: Running, signal_name: str | None, seconds: float) -> None:
 
 
 def _end(descriptor: int, running: Running, signal_name: str | None, seconds: float) -> None:
+    freeze.thaw(running)  # no signal reaches what is frozen
     known = inits.ending(running)
     number = signals.number_of(signal_name or (known.signal if known else policy.STOP_SIGNAL))
     # A pid 1 without a handler for the signal never gets it (pid_namespaces(7)), so there is nothing to wait for.
@@ -83,6 +85,8 @@ def clear(name: str) -> None:
     """
     group = live.group_of(name)
     if group.exists():
+        if freezer.is_frozen(group):
+            freezer.thaw(group)
         for pid in group.processes():
             _kill(group, pid)
         group.remove()

@@ -16,12 +16,22 @@ _CAPABILITY_SETS = {
 }
 
 _LIMITS = {
+    "Max cpu time": "cpu",
+    "Max file size": "fsize",
+    "Max data size": "data",
+    "Max stack size": "stack",
     "Max core file size": "core",
+    "Max resident set": "rss",
+    "Max processes": "nproc",
     "Max open files": "nofile",
     "Max locked memory": "memlock",
+    "Max address space": "as",
+    "Max file locks": "locks",
+    "Max pending signals": "sigpending",
     "Max msgqueue size": "msgqueue",
     "Max nice priority": "nice",
     "Max realtime priority": "rtprio",
+    "Max realtime timeout": "rttime",
 }
 _TITLE_MAX = 4096
 _LIMIT_COLUMN = 26  # where the figures begin (fs/proc/base.c)
@@ -72,8 +82,8 @@ def control_groups(pid: int) -> list[tuple[str, str]]:
     return [(controllers, path) for _number, controllers, path in lines]
 
 
-def hard_limits(pid: int) -> dict[str, int]:
-    """The hard resource limits of a process by lower-case name (:mod:`rlimits`), of those in :data:`_LIMITS`.
+def limits(pid: int) -> dict[str, tuple[int, int]]:
+    """The resource limits of a process, soft and hard, by lower-case name (:mod:`rlimits`).
 
     From ``/proc/PID/limits``: for prlimit(2) one needs CAP_SYS_RESOURCE, which not every host's root has.
     """
@@ -82,6 +92,10 @@ def hard_limits(pid: int) -> dict[str, int]:
         for line in file:
             name = _LIMITS.get(line[:_LIMIT_COLUMN].strip())
             if name is not None:
-                hard = line[_LIMIT_COLUMN:].split()[1]
-                found[name] = resource.RLIM_INFINITY if hard == "unlimited" else int(hard)
+                soft, hard = line[_LIMIT_COLUMN:].split()[:2]
+                found[name] = _limit(soft), _limit(hard)
     return found
+
+
+def _limit(text: str) -> int:
+    return resource.RLIM_INFINITY if text == "unlimited" else int(text)

@@ -29,6 +29,10 @@ def _values() -> dict[str, st.SearchStrategy[Any]]:
         "cpu_burst": st.sampled_from(["0", "0.1", "0.5"]),
         "cpu_weight": st.sampled_from(["1", "100", "777", "10000"]),
         "cpu_idle": st.booleans(),
+        "rlimits": st.sampled_from([{}, {"fsize": "1G:unlimited"}, {"fsize": "2G:unlimited", "cpu": "9999:unlimited"}]),
+        "nice": st.sampled_from([-3, 0, 5]),
+        "scheduling": st.sampled_from(["other", "batch", "idle"]),
+        "kernel_objects": st.sampled_from([{}, {"inotify_watches": 9}, {"inotify_watches": 8, "sem": "9 8 7 6"}]),
     }
     group = live.group_of("x")
     if not group.lacks("cpuset"):

@@ -16,6 +16,7 @@ from ansible_collections.cellblock.jails.plugins.module_utils.errors import Jail
 from ansible_collections.cellblock.jails.plugins.module_utils.jail.options import Option
 from ansible_collections.cellblock.jails.plugins.module_utils.jail.plan import (
     CREATE,
+    FREEZE,
     LIVE,
     RECORD,
     REMOVE,
@@ -23,6 +24,7 @@ from ansible_collections.cellblock.jails.plugins.module_utils.jail.plan import (
     START,
     STOP,
     STORAGE,
+    THAW,
     Action,
     Plan,
     Request,
@@ -43,16 +45,19 @@ OPTIONS = (
     Option("recorded_only", default=0),
 )
 _VALUES = st.dictionaries(st.sampled_from([option.name for option in OPTIONS]), st.integers(0, 2))
-_STATES = st.sampled_from([None, "started", "stopped", "restarted", "absent"])
+_STATES = st.sampled_from([None, "started", "frozen", "stopped", "restarted", "absent"])
 _EVERY = st.fixed_dictionaries({option.name: st.integers(0, 2) for option in OPTIONS})
 
 
 class Model:
     """A jail as a planner sees it: what is recorded, whether it runs, and with what."""
 
-    def __init__(self, recorded: Mapping[str, int], running: bool, live: Mapping[str, int]) -> None:
+    def __init__(
+        self, recorded: Mapping[str, int], running: bool, live: Mapping[str, int], frozen: bool = False
+    ) -> None:
         self.recorded = dict(recorded)
         self.running = running
+        self.frozen = running and frozen
         self.exists = True
         self.live = dict(live)
 
@@ -60,13 +65,13 @@ class Model:
         """What a module reads of it."""
         readable = {option.name for option in OPTIONS if option.read}
         live = {name: value for name, value in self.live.items() if name in readable} if self.running else {}
-        return Situation(self.exists, self.running, dict(self.recorded), live)
+        return Situation(self.exists, self.running, dict(self.recorded), live, frozen=self.frozen)
 
     def carry_out(self, actions: list[Action], values: Mapping[str, int]) -> None:
         """What a module does: record first, then the changes in the running jail, then the change of state."""
         hows = [action.how for action in actions if action.option == "state"]
         if REMOVE in hows:
-            self.recorded, self.running, self.exists, self.live = {}, False, False, {}
+            self.recorded, self.running, self.exists, self.live, self.frozen = {}, False, False, {}, False
             return
         if any(action.how in (LIVE, RECORD) for action in actions):
             self.recorded.update(values)
@@ -76,24 +81,33 @@ class Model:
                 self.live[action.option] = action.after
         if START in hows or RESTART in hows:
             defaults = {option.name: option.default for option in OPTIONS}
-            self.running, self.live = True, {**defaults, **self.recorded}
+            self.running, self.live, self.frozen = True, {**defaults, **self.recorded}, False
         if STOP in hows:
-            self.running = False
+            self.running = self.frozen = False
+        if FREEZE in hows or THAW in hows:
+            assert self.running
+            self.frozen = FREEZE in hows
 
 
-@given(_VALUES, st.booleans(), _EVERY, _VALUES, _STATES)
+@given(_VALUES, st.booleans(), st.booleans(), _EVERY, _VALUES, _STATES)
 def test_after_a_plan_is_carried_out_the_next_is_empty(
-    recorded: dict[str, int], running: bool, live: dict[str, int], wanted: dict[str, int], state: str | None
+    recorded: dict[str, int],
+    running: bool,
+    frozen: bool,
+    live: dict[str, int],
+    wanted: dict[str, int],
+    state: str | None,
 ) -> None:
     """Whatever is there and whatever is wanted: one plan leads there, a second finds nothing to do. (But ``restarted``
     is an order: after it all but a restart is done.)"""
-    model = Model(recorded, running, live)
+    model = Model(recorded, running, live, frozen)
     request = Request("x", wanted, state)
     model.carry_out(plan_state(OPTIONS, request, model.situation()).actions, wanted)
     again = plan_state(OPTIONS, request, model.situation())
     assert [action for action in again.actions if action.how != RESTART] == []
     if state != "restarted":
         assert again.actions == []
+    assert model.frozen == (model.running and (state == "frozen" or (frozen and state is None)))
 
 
 @given(_VALUES, st.booleans(), _EVERY, _VALUES)
@@ -144,6 +158,8 @@ def test_every_action_has_a_difference(
 @pytest.mark.parametrize(
     ("state", "running", "expected"),
     [
+        ("frozen", False, [("stopped", "started", START), ("started", "frozen", FREEZE)]),
+        ("frozen", True, [("started", "frozen", FREEZE)]),
         ("started", False, [("stopped", "started", START)]),
         ("started", True, []),
         ("stopped", True, [("started", "stopped", STOP)]),
@@ -157,6 +173,22 @@ def test_every_action_has_a_difference(
 def test_changes_of_state(state: str | None, running: bool, expected: list[tuple[str, str, str]]) -> None:
     """Each state from each side."""
     plan = plan_state(OPTIONS, Request("x", {}, state), Situation(True, running, {}, {}))
+    assert [(action.before, action.after, action.how) for action in plan.actions] == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ("frozen", []),
+        ("started", [("frozen", "started", THAW)]),
+        ("stopped", [("frozen", "stopped", STOP)]),
+        ("restarted", [("frozen", "started", RESTART)]),
+        (None, []),
+    ],
+)
+def test_changes_of_state_of_a_frozen_jail(state: str | None, expected: list[tuple[str, str, str]]) -> None:
+    """Likewise from where it is held still."""
+    plan = plan_state(OPTIONS, Request("x", {}, state), Situation(True, True, {}, {}, frozen=True))
     assert [(action.before, action.after, action.how) for action in plan.actions] == expected
 
 

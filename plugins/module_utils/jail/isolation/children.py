@@ -10,7 +10,7 @@ many, the kernel can be told at any time.
 from __future__ import annotations
 
 from ...kernel import namespaces, paths, ucounts
-from .. import enter, live, nesting
+from .. import enter, live, nesting, objects
 from ..live import Running
 from .fact import Fact
 
@@ -39,10 +39,11 @@ def read(running: Running) -> int:
 def write(running: Running, wanted: int) -> None:
     """Let it make so many from now on. What there is stays."""
     isolation = running.isolation._replace(children_max=wanted)
+    above = {**nesting.above(isolation), **objects.namespaces_of(running.name)}
     own = running.open_part("ns/user")
 
     def bound(parameters: int) -> None:
-        ucounts.bound(parameters, nesting.above(isolation))
+        ucounts.bound(parameters, above)
         namespaces.setns(own, namespaces.CLONE_NEWUSER)
         ucounts.bound(parameters, nesting.inside(isolation))
 
@@ -65,6 +66,7 @@ def fact(running: Running) -> Fact:
     """The limits of the kinds that were limited."""
     settled = nesting.above(running.isolation)
     settled["user"] -= int(running.isolation.has_inner)
+    settled.update(objects.namespaces_of(running.name))
     found = limits(running)
     shown = {kind: found[kind] for kind in settled}
     return Fact("namespaces_max", shown, settled, all(shown[kind] <= settled[kind] for kind in settled))

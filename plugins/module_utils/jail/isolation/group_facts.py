@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Iterator
 
 from ... import layout
-from ...kernel import observe
+from ...kernel import observe, rlimits
 from ...rootfs import storage
 from .. import ceiling, limits, live, policy, size, store
 from ..live import Running
@@ -62,7 +61,7 @@ def _no_more(found: object, expected: object) -> bool:
 
 def resource_limits(running: Running) -> Iterator[Fact]:
     """The hard limits that its processes cannot raise."""
-    found = observe.hard_limits(running.pid)
-    for name, (_soft, most) in policy.RLIMITS.items():
-        value = found[name]
-        yield Fact(f"rlimits.{name}", value, most, value != resource.RLIM_INFINITY and value <= most)
+    found, given = observe.limits(running.pid), running.resources
+    for name in dict.fromkeys([*policy.RLIMITS, *given.said]):
+        value, most = found[name][1], given.rlimits[name][1]
+        yield Fact(f"rlimits.{name}", value, most, rlimits.is_within(value, most))

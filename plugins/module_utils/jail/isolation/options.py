@@ -197,8 +197,8 @@ OPTIONS = (
         default={},
         parse=sysctls.parse,
         show=sysctls.show,
-        read=sysctls.read,
-        write=sysctls.write,
+        read=sysctls.PARAMETERS.read,
+        write=sysctls.PARAMETERS.write,
     ),
     Option(
         "mounts",

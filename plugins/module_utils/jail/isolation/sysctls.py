@@ -9,16 +9,15 @@ keeps for each network namespace apart; it makes the others read-only in all but
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ... import files, layout
 from ...errors import JailError
 from ...net import sysctl
 from .. import enter
 from ..live import Running
+from ..parameters import Parameters
 
 _ALLOWED = re.compile(r"net/(ipv4/.+|ipv6/.+|mptcp/.+|netfilter/.+|core/somaxconn|unix/max_dgram_qlen)")
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*")
@@ -45,47 +44,14 @@ def show(value: Mapping[str, str]) -> dict[str, str]:
     return {path.translate(str.maketrans("/.", "./")): setting for path, setting in value.items()}
 
 
-def set_first(running: Running, wanted: Mapping[str, str]) -> None:
-    """Set the parameters of a jail that is being started and has its devices.
-
-    :raises JailError: for one that is not there, or a value that the kernel does not take.
-    """
-    _change(running, {}, wanted)
-
-
-def read(running: Running) -> dict[str, str]:
-    """The values of those parameters that were ever set in this jail and have not been taken back."""
-    values = _values(running, _before(running.name))
-    return {path: " ".join(value.split()) for path, value in values.items() if value is not None}
-
-
-def write(running: Running, wanted: Mapping[str, str]) -> None:
-    """Set the parameters, and those that are not wanted any more to what they were before.
-
-    :raises JailError: as :func:`set_first`.
-    """
-    _change(running, _before(running.name), wanted)
-
-
-def _change(running: Running, before: Mapping[str, str], wanted: Mapping[str, str]) -> None:
-    found = _values(running, wanted)
-    for path, value in found.items():
-        if value is None:
-            raise JailError(f"{_name(path)}: there is no such parameter in the jail", option=_OPTION)
-    # Remembered before it is changed: who is killed in between has lost nothing.
-    _remember(running.name, {**found, **before})
-    _set(running, {**before, **wanted})
-    _remember(running.name, {path: before.get(path, value) for path, value in found.items()})
-
-
-def _values(running: Running, names: Collection[str]) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    if names:
-        found = enter.call(running, lambda _root: {path: sysctl.read(path) for path in names}, _NAMESPACES)
+def _get(running: Running, wanted: Collection[str]) -> Mapping[str, str | None]:
+    found: Mapping[str, str | None] = enter.call(
+        running, lambda _root: {path: sysctl.read(path) for path in wanted}, _NAMESPACES
+    )
     return found
 
 
-def _set(running: Running, values: Mapping[str, str]) -> None:
+def _put(running: Running, values: Mapping[str, str]) -> None:
     def set_all(_root: int) -> None:
         for path, value in values.items():
             sysctl.write(path, value)
@@ -115,14 +81,4 @@ def _name(path: str) -> str:
     return next(iter(show({path: ""})))
 
 
-def _file(name: str) -> str:
-    return os.path.join(layout.running(name), "sysctls.json")
-
-
-def _before(name: str) -> dict[str, Any]:
-    """By parameter that we have set: its value before."""
-    return files.read_json(_file(name)) or {}
-
-
-def _remember(name: str, before: Mapping[str, Any]) -> None:
-    files.write_json(_file(name), dict(before))
+PARAMETERS = Parameters(_OPTION, _name, _get, _put)
