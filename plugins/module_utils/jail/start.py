@@ -10,7 +10,7 @@ import errno
 import os
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import JailError
 from ..kernel import image, pidfd
@@ -40,8 +40,10 @@ from . import (
     store,
 )
 from .isolation import labels, options, settled, sysctls
+from .isolation.record import Isolation
 from .launch import Plan, Streams
 from .live import Running
+from .resources import Resources
 from .volumes import live as volumes
 
 _SETTLE_SECONDS = 0.1
@@ -53,6 +55,38 @@ _SETTLE_SECONDS_MOST = 3.0
 _HINT = "look at it, and whether memory_max and pids_max are enough"
 
 
+class _Wish(NamedTuple):
+    """What is recorded of a jail that is to start, and what follows from it.
+
+    :param wiring: of ``jail_net``.
+    :param bounds: of ``jail_limits``.
+    :param holds: the options of its isolation.
+    :param other_jails: what it is told of them, if it asks.
+    """
+
+    name: str
+    hostname: str
+    started_with: dict[str, Any]
+    wiring: dict[str, Any]
+    bounds: dict[str, Any]
+    holds: dict[str, Any]
+    other_jails: list[str] | None
+
+
+def _wish(name: str) -> _Wish:
+    desired = store.read(name, "state")
+    holds = options.desired(desired)
+    return _Wish(
+        name=name,
+        hostname=desired.get("hostname", name),
+        started_with={"command": desired.get("command"), "init": desired.get("init", policy.INIT), **holds},
+        wiring=store.read(name, "net"),
+        bounds=store.read(name, "limits"),
+        holds=holds,
+        other_jails=naming.wanted(name),
+    )
+
+
 def start(name: str) -> None:
     """Start a jail that does not run. Whatever a previous run left is cleared first.
 
@@ -60,32 +94,43 @@ def start(name: str) -> None:
         runs, but not with all that was wanted in its tree, so that it can be helped from inside.
     """
     adopt.settle(name)
-    desired = store.read(name, "state")
-    if options.desired(desired)["userns"] == "host" and not image.is_read_only():
+    wish = _wish(name)
+    if wish.holds["userns"] == "host" and not image.is_read_only():
         apart.call(__name__, "start", name)
         return
-    wiring = store.read(name, "net")
-    publishing.expect_free(wiring.get("publish", []))
-    holds = options.desired(desired)
-    isolation = settled.settle(holds)
-    bounds = store.read(name, "limits")
-    given = resources.settle(bounds)
-    slot = ids.allocate(name)
-    first_id = ids.first_for(holds["userns"], slot)
+    publishing.expect_free(wish.wiring.get("publish", []))
+    isolation = settled.settle(wish.holds)
+    given = resources.settle(wish.bounds)
     stop.clear(name)
     size.hold(name)
     notes.drop(name, notes.SAME)
-    group = live.group_of(name)
-    started_with = {"command": desired.get("command"), "init": desired.get("init", policy.INIT), **holds}
-    hostname = desired.get("hostname", name)
-    other_jails = naming.wanted(name)
+    try:
+        problems = _launch(wish, isolation, given)
+    except BaseException:
+        stop.clear(name)
+        raise
+    identity.renewed(name)
+    if wish.other_jails is not None:
+        naming.note(name, wish.other_jails)
+    if problems:
+        raise JailError(f"it runs, but {'; '.join(problems)}")
 
+
+def _launch(wish: _Wish, isolation: Isolation, given: Resources) -> Sequence[str]:
+    """What does not hold in the tree of the jail that runs now, a sentence for each."""
+    name, holds = wish.name, wish.holds
+    slot = ids.allocate(name)
+    first_id = ids.first_for(holds["userns"], slot)
+    group = live.group_of(name)
+    limit(group, wish.bounds)
+    isolation = isolation._replace(devices_filtered=devices.restrict(group, isolation.devices))
+    isolation = labels.prepare(name, holds, isolation)
     failing = contextlib.ExitStack()
 
     def before_go(pid: int, started: int) -> None:
-        running = Running(name, pid, started, slot, first_id, started_with, time.time(), isolation, given)
-        failing.enter_context(borrowing.given_back_on_failure(running, wiring))
-        network.wire(running, wiring)
+        running = Running(name, pid, started, slot, first_id, wish.started_with, time.time(), isolation, given)
+        failing.enter_context(borrowing.given_back_on_failure(running, wish.wiring))
+        network.wire(running, wish.wiring)
         if holds["sysctls"]:
             sysctls.PARAMETERS.set_first(running, holds["sysctls"])
         if holds["mounts"]:
@@ -93,41 +138,30 @@ def start(name: str) -> None:
         live.record(running)
 
     def at_last() -> None:
-        if bounds.get(objects.OPTION):
-            objects.PARAMETERS.set_first(live.expect(name), bounds[objects.OPTION])
+        if wish.bounds.get(objects.OPTION):
+            objects.PARAMETERS.set_first(live.expect(name), wish.bounds[objects.OPTION])
 
-    try:
-        limit(group, store.read(name, "limits"))
-        isolation = isolation._replace(devices_filtered=devices.restrict(group, isolation.devices))
-        isolation = labels.prepare(name, holds, isolation)
-        with storage.layers(name) as layers, console.opened(name, limits.memory_of(group)) as output, failing:
-            plan = Plan(
-                hostname=hostname,
-                argv=started_with["command"] or [started_with["init"]],
-                environment=policy.ENVIRONMENT,
-                layers=layers,
-                subject=None,
-                first_id=first_id,
-                group=group,
-                streams=Streams(None, output, output),
-                preparation=identity.preparation(name, hostname, network.files(wiring), other_jails),
-                tools=None,
-                isolation=isolation,
-                resources=given,
-                ptys=objects.ptys(bounds),
-                volumes=holds["mounts"],
-                tied=False,
-            )
-            started = launch.launch(plan, before_go, at_last)
-            os.close(started.pidfd)
-    except BaseException:
-        stop.clear(name)
-        raise
-    identity.renewed(name)
-    if other_jails is not None:
-        naming.note(name, other_jails)
-    if started.problems:
-        raise JailError(f"it runs, but {'; '.join(started.problems)}")
+    with failing, storage.layers(name) as layers, console.opened(name, limits.memory_of(group)) as output:
+        plan = Plan(
+            hostname=wish.hostname,
+            argv=wish.started_with["command"] or [wish.started_with["init"]],
+            environment=policy.ENVIRONMENT,
+            layers=layers,
+            subject=None,
+            first_id=first_id,
+            group=group,
+            streams=Streams(None, output, output),
+            preparation=identity.preparation(name, wish.hostname, network.files(wish.wiring), wish.other_jails),
+            tools=None,
+            isolation=isolation,
+            resources=given,
+            ptys=objects.ptys(wish.bounds),
+            volumes=holds["mounts"],
+            tied=False,
+        )
+        started = launch.launch(plan, before_go, at_last)
+    os.close(started.pidfd)
+    return started.problems
 
 
 def settle(names: Sequence[str]) -> dict[str, str]:

@@ -178,11 +178,11 @@ def test_processes_that_converge_at_once(start: Callable[..., Jail]) -> None:
 
 
 def test_no_thread_and_no_inheritable_descriptor(jail: Jail) -> None:
-    before = set(os.listdir("/proc/self/fd"))
+    before, threads = set(os.listdir("/proc/self/fd")), os.listdir("/proc/self/task")
     with Network() as network:
         wire(network, jail, parse_interfaces(jail.name, [FULL]))
         look(network, jail)
-        assert len(os.listdir("/proc/self/task")) == 1
+        assert os.listdir("/proc/self/task") == threads
         opened = [int(number) for number in set(os.listdir("/proc/self/fd")) - before if _is_open(number)]
         assert opened
         assert not any(os.get_inheritable(number) for number in opened)

@@ -36,10 +36,11 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="jails-test-", dir="/var/tmp") as place:
         for name, path in places.items():
             monkeypatch.setattr(layout, name, f"{place}/{path}")
+        before = children()
         process.adopt_orphans(True)
         yield Path(place)
         process.adopt_orphans(False)
-        assert not children(), "a test left processes behind"
+        assert children() == before, "a test left processes behind"
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ Of both versions the same figures; what is not counted here is ``None``. A few f
 from __future__ import annotations
 
 import errno
+import functools
 import os
 from collections.abc import Iterable, Mapping
 from typing import Callable, NamedTuple
@@ -128,15 +129,14 @@ def _disks_v2(group: Group) -> Mapping[str, int] | None:
 def _disks_v1(group: Group) -> Mapping[str, int] | None:
     found: dict[str, int] = {}
     for file, names in _DISKS_V1.items():
-
-        def parse(text: str, names: Mapping[str, str] = names) -> dict[str, int]:
-            lines = (line.split() for line in text.splitlines())
-            return _sums((names[words[1]], int(words[2])) for words in lines if len(words) == 3 and words[1] in names)
-
-        found.update(
-            {name: value for name, value in _from(group, "blkio", file, parse).items() if name in names.values()}
-        )
+        sums = _from(group, "blkio", file, functools.partial(_of_blkio, names))
+        found.update({name: value for name, value in sums.items() if name in names.values()})
     return found or None
+
+
+def _of_blkio(names: Mapping[str, str], text: str) -> dict[str, int]:
+    lines = (line.split() for line in text.splitlines())
+    return _sums((names[words[1]], int(words[2])) for words in lines if len(words) == 3 and words[1] in names)
 
 
 def _sums(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
