@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # For commands that start others of the virtual environment.
 WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-HOST_PACKAGES := python3-venv apparmor debootstrap nftables busybox-static python3-pyroute2 libseccomp2 openssh-client
+HOST_PACKAGES := python3-venv apparmor debootstrap nftables busybox-static python3-pyroute2 libseccomp2 netbase openssh-client
 # shellcheck is for ansible-test; the others are measured against, or build what attacks from inside a jail.
 TEST_PACKAGES := \
 	acl \

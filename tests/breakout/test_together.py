@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
-from ansible_collections.cellblock.jails.plugins.module_utils.jail import ceiling, console, limits, live, policy, start
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import ceiling, console, live, policy, start
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import stop as stopping
 from ansible_collections.cellblock.jails.tests.breakout.support.cells import taking
 from ansible_collections.cellblock.jails.tests.breakout.support.meter import PORT, Latency, Meter
@@ -162,7 +162,7 @@ def test_what_holds_where_nobody_said_anything(name: str) -> None:
     assert found["pids_max"]["max"] == str(pids_max)
     assert found["pids_max"]["used"] >= 1
     assert found["memory_max"]["used"] > 0
-    assert limits.FACET.option("memory_max").show(memory_max) == found["memory_max"]["max"]
+    assert found["memory_max"]["max"] == ceiling.show("memory_max", memory_max)
 
 
 @pytest.fixture

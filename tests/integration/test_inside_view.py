@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.cellblock.jails.plugins.module_utils import layout
 from ansible_collections.cellblock.jails.plugins.module_utils.jail import ids, live, policy
 from ansible_collections.cellblock.jails.plugins.module_utils.kernel import mounts
+from ansible_collections.cellblock.jails.plugins.module_utils.kernel.cgroup.hierarchies import ON_DEMAND
 from ansible_collections.cellblock.jails.plugins.module_utils.rootfs import storage
 from ansible_collections.cellblock.jails.tests.integration.support.calls import inside, jail, module, pid_of, shell
 
@@ -174,12 +175,12 @@ def test_every_process_is_in_the_jails_control_group(shared_box: str) -> None:
     shell(shared_box, "sleep 3210 >/dev/null 2>&1 &")
     first = pid_of(shared_box)
     child = _wait_for_process(shared_box, b"sleep\x003210\x00")
-    roots = live.hierarchies().roots
+    always = set(live.hierarchies().roots) - set(ON_DEMAND)
     for pid in (first, child):
         placed = Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii").splitlines()
         for line in placed:
             _number, controllers, path = line.split(":", 2)
-            if set(controllers.split(",")) & set(roots) or (not controllers and live.hierarchies().version == 2):
+            if set(controllers.split(",")) & always or (not controllers and live.hierarchies().version == 2):
                 assert path.startswith(f"/{layout.CGROUP_PARENT}/{shared_box}"), line
     assert {
         path for line in inside(shared_box, "cat", "/proc/1/cgroup").splitlines() for path in [line.split(":")[2]]

@@ -108,7 +108,7 @@ def test_a_jail_of_which_nothing_was_said_is_bounded(box: str) -> None:
     """Their number is limited by default, and the memory."""
     assert live.group_of(box).get("pids_max") == 4096
     shown = module("jail_info", name=[box])["jails"][box]["limits"]
-    assert shown == {limit.name: limit.show(limit.default) for limit in limits.LIMITS} | {"accept_missing": []}
+    assert shown == {option.name: option.show(option.default) for option in limits.FACET.options}
     assert shown["memory_max"] == sizes.show(limits.DEFAULT_MEMORY)
 
 

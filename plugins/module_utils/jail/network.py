@@ -299,7 +299,8 @@ def _release_replaced(request: Request, actions: Sequence[Action]) -> None:
     """What a jail that does not run would have used goes when it is to use something else."""
     for action in actions:
         if action.option == "interfaces":
-            gone = [interface for interface in action.before if interface not in action.after]
+            before = addresses.completed(action.before)
+            gone = [interface for interface in before if interface not in action.after]
             release_interfaces(request.name, gone)
         elif action.option == "publish":
             publishing.release()

@@ -60,4 +60,4 @@ def close(host: Netlink, besides: Mapping[int, Collection[str]]) -> None:
     for link in host.links() if routes else ():
         if link.ifindex in routes and link.name not in besides[6]:
             host.delete_loopback_route(link)
-    _HELD.restore(_PURPOSE, {_parameter(bridge) for each in besides.values() for bridge in each})
+    _HELD.restore(_PURPOSE, {_parameter(bridge) for bridge in besides[4]}, asked=any(besides.values()))

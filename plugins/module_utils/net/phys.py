@@ -32,7 +32,9 @@ _RETURN_SECONDS, _POLL_SECONDS = 2.0, 0.02
 def find(site: Site, device: Link) -> Attached | None:
     """The interface that this device of the jail is: one that is on record."""
     for name, entry in lent.of(site.slot).items():
-        if device.kind == entry["kind"] and (device.ifindex == entry["ifindex"] or device.name == name):
+        # By its name only where a run was killed before the number was known: names and kinds are the jail's to give.
+        ours = device.ifindex == entry["ifindex"] if entry["ifindex"] else device.name == name
+        if ours and device.kind == entry["kind"]:
             return Attached("phys", device, parent=entry["parent"], own_mac=entry["mac"])
     return None
 

@@ -56,8 +56,8 @@ class Routed:
         if outside.mtu != interface["mtu"]:
             site.host.set_link(outside, {"mtu": interface["mtu"]})
         changed = _adjust_addresses(site, outside, carried(interface))
-        gone = _adjust_routes(site, outside, hosts(interface))
-        proxies.move(site.host, there.parent, [*gone, *there_hosts(there)], _parent(site, interface), hosts(interface))
+        proxies.move(site.host, there.parent, _led(site, outside), _parent(site, interface), hosts(interface))
+        _adjust_routes(site, outside, hosts(interface))
         return changed or not marked or not outside.up
 
     def show(self, site: Site, there: Attached, interface: Interface) -> Interface:
@@ -78,8 +78,9 @@ class Routed:
 
     def remove(self, site: Site, there: Attached) -> None:
         """Both ends, with the host's routes; and it answers for nobody."""
-        proxies.move(site.host, there.parent, there_hosts(there), None, ())
-        site.host.delete_link(pairs.outside_of(there))
+        outside = pairs.outside_of(there)
+        proxies.move(site.host, there.parent, _led(site, outside), None, ())
+        site.host.delete_link(outside)
 
     def is_ready(self, site: Site, there: Attached) -> bool:
         """See :meth:`.veth.Veth.is_ready`."""
@@ -87,9 +88,9 @@ class Routed:
         return bool(inner and inner.operational)
 
 
-def there_hosts(there: Attached) -> list[str]:
-    """The addresses that are inside."""
-    return [address.partition("/")[0] for address in in_order(there.addresses)]
+def _led(site: Site, outside: Link) -> list[str]:
+    """The addresses that the host leads there: what is inside may be the jail's own doing."""
+    return [str(ipaddress.ip_network(route["to"]).network_address) for route in _routes(site, outside)]
 
 
 def _parent(site: Site, interface: Interface) -> Link | None:
@@ -119,17 +120,16 @@ def _routes(site: Site, outside: Link) -> list[Route]:
     return [route for ifindex, route in site.host.routes() if ifindex == outside.ifindex]
 
 
-def _adjust_routes(site: Site, outside: Link, wanted: Iterable[str]) -> list[str]:
-    """Lead these addresses there and no others; gives those that were led there until now."""
+def _adjust_routes(site: Site, outside: Link, wanted: Iterable[str]) -> None:
+    """Lead these addresses there and no others."""
     have = _routes(site, outside)
     needed = [_to(host) for host in wanted]
     for route in needed:
         if route not in have:
             site.host.replace_route(outside, route)
-    gone = [route for route in have if route not in needed]
-    for route in gone:
-        site.host.delete_route(outside, route)
-    return [str(ipaddress.ip_network(route["to"]).network_address) for route in gone]
+    for route in have:
+        if route not in needed:
+            site.host.delete_route(outside, route)
 
 
 def _to(host: str) -> Route:

@@ -64,9 +64,9 @@ class Switches:
         for name, value in wanted.items():
             sysctl.write(name, value)
 
-    def restore(self, purpose: str, besides: Collection[str] = ()) -> None:
-        """Put back what :meth:`put` found, where no other purpose needs it: all but the parameters in ``besides``, and
-        without those forget that somebody asked."""
+    def restore(self, purpose: str, besides: Collection[str] = (), *, asked: bool = False) -> None:
+        """Put back what :meth:`put` found, where no other purpose needs it: all but the parameters in ``besides``.
+        Without those forget that somebody asked, unless somebody still does."""
         state = _state()
         record = self._of(state) or {"before": {}, "for": []}
         new: dict[str, Any] | None
@@ -78,7 +78,7 @@ class Switches:
                 if name not in besides:
                     sysctl.write_where_present(name, value)
             left = {name: value for name, value in record["before"].items() if name in besides}
-            new = {**record, "before": left} if besides else None
+            new = {**record, "before": left} if besides or asked else None
         if new != state.get(self._key):
             kept = {key: value for key, value in state.items() if key != self._key}
             files.write_json(layout.HOST_STATE, {**kept, **({self._key: new} if new else {})})

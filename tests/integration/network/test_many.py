@@ -76,7 +76,7 @@ def test_single_things_are_found_as_nft_has_them() -> None:
         ]
         assert reader.elements("inet other", [("missing", b"1234")]) == [None]
         key = socket.inet_aton("10.0.0.1")
-        assert reader.all_elements("inet other", "where") == {key: nfnetlink.Element("web1", "called")}
+        assert reader.all_elements("inet other", "where") == {key: nfnetlink.Element("web1", "called", last=key)}
         assert len(reader.all_elements("inet other", "some")) == 2000
         assert reader.all_elements("inet other", "missing") == {}
         # A question that is wrong is told, and the next is answered.
