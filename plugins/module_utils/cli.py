@@ -183,7 +183,8 @@ def _mebibytes(size: int) -> str:
 def _row(name: str, jail: dict[str, Any]) -> tuple[str, ...]:
     usage = jail["usage"] or {}
     memory = usage.get("memory")
-    addresses = [address for interface in jail["net"]["interfaces"] for address in interface["addresses"]]
+    own = [address for interface in jail["net"]["interfaces"] for address in interface["addresses"]]
+    addresses = ["host"] if jail["net"]["network"] == "host" else own
     return (
         name,
         jail["status"],

@@ -155,6 +155,7 @@ jails:
     traffic:
       description: By interface, what a jail that runs has received and sent since the interface was made, as the jail
         sees it. What the host's filter drops has been sent. The interface C(lo) is what it sends to itself.
+        Empty for a jail in the host's network.
       type: dict
       returned: when gathered
       contains:

@@ -44,6 +44,26 @@ options:
   name:
     description: The jail. Either this or O(jails) is needed.
     type: str
+  network: &network
+    description:
+      - Whose network the jail is in. With V(private) it has one of its own, with its loopback, O(interfaces) and
+        O(publish). With V(host) it is in the host's. Left out, V(private).
+      - V(host) gives up what keeps the jail and the host apart there, and is named under C(degraded) in every result.
+        The jail reaches what listens on the host's loopback, other jails at all their addresses, the metadata of a
+        cloud, and abstract unix sockets of the host's programs, of which some obey whoever reaches them
+        (CVE-2020-15257). It can listen on ports of the host that nobody has, and sees the host's addresses, routes and
+        connections. No filter, rate or number of connections of this module holds it.
+      - It cannot change the host's network, nor read what others send. Unless its user namespace is the host's too
+        (O(cellblock.jails.jail_state#module:userns)), it cannot take ports below 1024 either, for the kernel asks for
+        a capability in the user namespace that the network belongs to. C(net.ipv4.ip_unprivileged_port_start) of the
+        host decides where they end.
+      - V(host) is refused together with O(interfaces) and O(publish), with
+        O(cellblock.jails.jail_state#module:sysctls), and, unless the user namespace is the host's too, with
+        O(cellblock.jails.jail_state#module:allow_raw_sockets) and the capabilities C(NET_ADMIN) and C(NET_RAW), which
+        would be without effect.
+      - Changing it needs a restart. Until then O(interfaces) and O(publish) wait too, if the jail is in the host's.
+    type: str
+    choices: [private, host]
   interfaces: &interfaces
     description: All interfaces of the jail besides its loopback. An empty list takes them away.
     type: list
@@ -265,6 +285,7 @@ options:
         description: The jail.
         type: str
         required: true
+      network: *network
       interfaces: *interfaces
       publish: *publish
       dns: *dns
@@ -274,6 +295,11 @@ options:
 """
 
 EXAMPLES = r"""
+- name: No network of its own, for a program that watches the host's
+  cellblock.jails.jail_net:
+    name: monitor
+    network: host
+
 - name: An address on a bridge, and a way out
   cellblock.jails.jail_net:
     name: web1

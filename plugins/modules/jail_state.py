@@ -90,6 +90,8 @@ options:
         C(allow.raw_sockets). V(false) where nothing was ever said.
       - Opens C(CAP_NET_RAW) in the jail's network namespace, and with it any packet with any source address on its
         interfaces. Packet sockets need O(allow_socket_af) as well.
+      - In the host's network (O(cellblock.jails.jail_net#module:network)) it can only be had together with
+        O(userns=host), and is power over the host's traffic then.
       - Changing it needs a restart.
     type: bool
   allow_set_hostname: &allow_set_hostname
@@ -311,7 +313,8 @@ options:
         C(net.unix.max_dgram_qlen) can be set, as far as the kernel has it for each namespace apart.
       - The whole set is converged, also in a running jail; one that is left out goes back to what it was before it was
         set. The host sets them, the jail's root cannot without C(CAP_NET_ADMIN).
-      - They open what they say, within the jail's network. None of them reaches the host's.
+      - They open what they say, within the jail's network. None of them reaches the host's, so a jail in that
+        (O(cellblock.jails.jail_net#module:network)) cannot have any.
     type: dict
   devices: &devices
     description:

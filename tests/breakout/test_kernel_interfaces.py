@@ -26,9 +26,17 @@ from ansible_collections.cellblock.jails.tests.breakout.support import attacks, 
 from ansible_collections.cellblock.jails.tests.breakout.support.attacks import Attack
 from ansible_collections.cellblock.jails.tests.breakout.support.cells import Cell
 from ansible_collections.cellblock.jails.tests.breakout.support.outside import Chroot
+from ansible_collections.cellblock.jails.tests.breakout.support.programs import Programs
 from ansible_collections.cellblock.jails.tests.breakout.support.table import Record
 from ansible_collections.cellblock.jails.tests.integration.support.boxes import fresh_name
-from ansible_collections.cellblock.jails.tests.integration.support.calls import inside, jail, pid_of, shell
+from ansible_collections.cellblock.jails.tests.integration.support.calls import (
+    attempt,
+    inside,
+    jail,
+    module,
+    pid_of,
+    shell,
+)
 
 _IPC_RMID = 0
 
@@ -165,6 +173,24 @@ def test_abstract_sockets_of_the_host(cell: Cell, chroot: Chroot) -> None:
         listening.listen()
         assert cell.run("abstract", name) == "ECONNREFUSED"
         assert chroot.says("abstract", name) == "ok"
+
+
+@pytest.mark.row(33)
+def test_abstract_sockets_in_the_hosts_network(compiled: Programs) -> None:
+    """There they are reached, as is said of ``network=host`` in every result; by it alone, and a restart ends it."""
+    name = fresh_name()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"\0{name}")
+        listening.listen()
+        try:
+            module("jail_net", name=name, network="host")
+            cell = cells.made(name, compiled)
+            assert cell.run("abstract", name) == "ok"
+            module("jail_net", name=name, network="private")
+            cell.restart()
+            assert cell.run("abstract", name) == "ECONNREFUSED"
+        finally:
+            attempt("jail_state", name=[name], state="absent")
 
 
 @pytest.mark.row(34)

@@ -158,6 +158,18 @@ def test_systemd_in_an_inner_user_namespace(name: str, options: dict[str, Any]) 
 
 
 @pytest.mark.row(22, 23)
+@pytest.mark.usefixtures("_debian")
+def test_systemd_in_the_hosts_network(name: str) -> None:
+    """It finds its control groups in a sysfs that is the host's, and each unit runs as ever."""
+    module("jail_rootfs", jails=[{"name": name, **DEBIAN}])
+    module("jail_net", name=name, network="host")
+    module("jail_state", name=[name], state="started")
+    assert _settled(name) == "running", inside(name, "systemctl", "--failed", "--no-pager")
+    assert inside(name, "readlink", "/proc/self/ns/net").strip() == os.readlink("/proc/self/ns/net")
+    done = jail("audit", name)
+    assert done.returncode == 0, done.stdout
+
+
 def test_groups_of_the_jail_have_no_controllers_and_its_limits_stand_above(systemd: str) -> None:
     """What holds the jail is not among what it was given, and it gets no more by mounting."""
     assert inside(systemd, "cat", "/sys/fs/cgroup/cgroup.controllers").split() == []

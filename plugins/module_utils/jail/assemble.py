@@ -24,12 +24,14 @@ from . import policy
 
 class Tree(NamedTuple):
     """Detached mounts, already idmapped, that a root is made of. ``upper`` is ``None`` for an empty root, ``lower`` for
-    a tree without layers, ``tools`` where there are none to find; the last two are of a tree to work on, if any."""
+    a tree without layers, ``tools`` where there are none to find, ``system`` where the jail can mount a sysfs itself;
+    the last two are of a tree to work on, if any."""
 
     devices: int
     upper: int | None = None
     lower: int | None = None
     tools: int | None = None
+    system: int | None = None
     subject_upper: int | None = None
     subject_lower: int | None = None
 
@@ -90,6 +92,11 @@ def place_subject(root: int, subject: int) -> None:
         mounts.attach(subject, target)
 
 
+def system() -> int:
+    """A sysfs, as who makes it may see it, that nobody can write to."""
+    return mounts.create("sysfs", {}, NOSUID | NODEV | NOEXEC | RDONLY)
+
+
 def furnish(root: int, tree: Tree, ptys: int) -> Mapping[str, int]:
     """Mount what a jail finds in its root: /dev, /proc, /sys, /run.
 
@@ -101,7 +108,7 @@ def furnish(root: int, tree: Tree, ptys: int) -> Mapping[str, int]:
     _mount(root, "/dev", devices)
     _devices(devices, ptys)
     proc = _mount(root, "/proc", mounts.create("proc", {}, NOSUID | NODEV | NOEXEC))
-    system = _mount(root, "/sys", mounts.create("sysfs", {}, NOSUID | NODEV | NOEXEC | RDONLY))
+    sysfs = _mount(root, "/sys", system() if tree.system is None else tree.system)
     run = _mount(root, "/run", mounts.create("tmpfs", {"mode": "0755", **policy.RUN_LIMITS}, NOSUID | NODEV))
     os.mkdir("lock", dir_fd=run)  # Debian's programs expect it, and Debian's systemd a mount of its own there
     locks = mounts.create("tmpfs", {"mode": "1777", **policy.LOCK_LIMITS}, NOSUID | NODEV | NOEXEC)
@@ -109,7 +116,7 @@ def furnish(root: int, tree: Tree, ptys: int) -> Mapping[str, int]:
     os.close(locks)
     if tree.tools is not None:
         mounts.attach(tree.tools, paths.make_directory(run, os.path.basename(toolbox.PLACE), 0o755))
-    return {"/proc": proc, "/sys": system}
+    return {"/proc": proc, "/sys": sysfs}
 
 
 def mount_groups() -> None:

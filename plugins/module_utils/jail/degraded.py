@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import limits, live, network, store
-from .isolation import labels, options, profiles
+from . import limits, live, network, place, store
+from .isolation import labels, profiles
 
 _SHARED_USERS = (
     "userns: it shares the host's user namespace; its root is the host's root and can take over the host, so run there "
@@ -38,9 +38,10 @@ def of(name: str, wanted: Mapping[str, Any]) -> list[str]:
     :param wanted: canonical options that are about to be recorded.
     """
     running = live.find(name)
-    holds = running.started_with if running else options.desired({**store.read(name, "state"), **wanted})
+    holds = running.started_with if running else _desired(name, wanted)
     given_up = {
         _SHARED_USERS: holds["userns"] == "host",
+        place.GIVEN_UP: holds["network"] == place.HOST,
         _NO_FILTER: holds["seccomp"] == profiles.UNCONFINED,
         _NO_PROFILE: labels.is_given_up(holds),
         _NO_NEIGHBOUR_LIMIT: running is not None and network.is_uncounted(running),
@@ -51,3 +52,8 @@ def of(name: str, wanted: Mapping[str, Any]) -> list[str]:
         *network.given_up(name, wanted),
         *limits.given_up(name, wanted),
     ]
+
+
+def _desired(name: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    state, wiring = store.read(name, "state"), store.read(name, "net")
+    return place.isolation_of({**state, **wanted}, {**wiring, **wanted})

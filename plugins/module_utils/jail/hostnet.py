@@ -17,7 +17,7 @@ from ..net import addresses, publish
 from ..net.addresses import Interface
 from ..net.network import Network
 from ..net.publish import Reach
-from . import store
+from . import place, store
 from .live import Running
 
 
@@ -28,7 +28,10 @@ def host() -> Network:
 
 
 def namespace(running: Running) -> AbstractContextManager[int]:
-    """A descriptor of a jail's network namespace, for a ``with`` block."""
+    """A descriptor of the network namespace of a jail that has one of its own, for a ``with`` block."""
+    if place.is_shared_by(running):
+        # Who asks for it is about to make it all that the jail should have.
+        raise ValueError(f"the network of {running.name} is the host's")
     return paths.opened(running.open_part("ns/net"))
 
 

@@ -13,7 +13,7 @@ from ..errors import JailError
 from ..kernel.cgroup import freezer
 from ..net import counters
 from ..rootfs import generations, records, snapshots, storage, templates
-from . import console, desired, ids, live, policy, rootfs, store, usage
+from . import console, desired, ids, live, place, policy, rootfs, store, usage
 from .facet import Facet, read_live, read_stored
 from .isolation import attest
 from .live import Running
@@ -101,8 +101,10 @@ def _isolation(running: Running) -> dict[str, Any] | None:
 
 
 def _traffic(running: Running) -> counters.Counters | None:
-    """By interface, as the jail sees it."""
+    """By interface, as the jail sees it. The host's are none of it."""
     try:
+        if place.is_shared_by(running):
+            return {}
         return counters.read(running.open_part(counters.FILE))
     except JailError:
         return None  # it has ended meanwhile

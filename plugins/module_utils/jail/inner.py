@@ -6,20 +6,18 @@
 Who has made a mount namespace may take off every mount in it, the covers of masked paths too. So the root is built in
 the jail's user namespace, and handed to one below it by a copy of the mount namespace: the kernel locks all mounts of
 such a copy together, with their flags (mount_namespaces(7), "Restrictions on mount namespaces"). The inner one has the
-same ids, and owns the network and the host name, for which its capabilities count.
+same ids, and owns the network, where that is the jail's own, and the host name, for which its capabilities count.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ..kernel import namespaces, paths, process, ucounts
 from . import ids
-
-_KINDS = ("user", "net", "uts")
 
 
 class Inner(NamedTuple):
@@ -33,16 +31,17 @@ class Inner(NamedTuple):
     parameters: int
 
 
-def prepare() -> Inner:
-    """Make it, and go into its network and UTS namespace. We are the root of its parent, alone, and still see the
+def prepare(owned: Sequence[str]) -> Inner:
+    """Make it, and go into its namespaces of these kinds. We are the root of its parent, alone, and still see the
     host's /proc."""
+    kinds = ("user", *owned)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
-        child = process.fork(lambda: _make(theirs))
+        child = process.fork(lambda: _make(theirs, kinds))
         theirs.close()
         try:
-            data, descriptors, _flags, _address = socket.recv_fds(ours, 32, len(_KINDS))
-            if len(descriptors) != len(_KINDS):
+            data, descriptors, _flags, _address = socket.recv_fds(ours, 32, len(kinds))
+            if len(descriptors) != len(kinds):
                 raise OSError(0, "the process that was to make the inner user namespace ended early")
             for name in ("uid_map", "gid_map"):
                 with open(f"/proc/{int(data)}/{name}", "w", encoding="ascii") as file:
@@ -51,20 +50,20 @@ def prepare() -> Inner:
         finally:
             ours.close()
             process.wait(child)
-    userns, network, names = descriptors
-    for descriptor, kind in ((network, "net"), (names, "uts")):
+    userns, *others = descriptors
+    for descriptor, kind in zip(others, owned):
         with paths.opened(descriptor):
             namespaces.setns(descriptor, namespaces.KINDS[kind])
     os.set_inheritable(userns, False)
     return Inner(userns, ucounts.open_parameters())
 
 
-def _make(theirs: socket.socket) -> None:
-    namespaces.unshare(sum(namespaces.KINDS[kind] for kind in _KINDS))
+def _make(theirs: socket.socket, kinds: Sequence[str]) -> None:
+    namespaces.unshare(sum(namespaces.KINDS[kind] for kind in kinds))
     process.show_memory()  # the map belongs to us only then; there is nobody who could look
     # The host's /proc has us under the host's number.
     number = os.readlink("/proc/self").encode()
-    socket.send_fds(theirs, [number], [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in _KINDS])
+    socket.send_fds(theirs, [number], [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in kinds])
     theirs.recv(1)
 
 

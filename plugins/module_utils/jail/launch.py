@@ -239,6 +239,13 @@ def _hand_over_layers(plan: Plan, pid: int, dev: int, ours: Channel) -> None:
             sent[name] = mount
         if plan.tools is not None:
             sent["tools"] = plan.tools
+        if plan.isolation.shares_network:
+            # The kernel lets only who owns a network mount a sysfs, which shows its devices (sysfs_init_fs_context).
+            # So it gets one of ours, not the mount at the host's /sys with what lies on that. It is no less tight than
+            # a jail's own: read-only, under the same covers, and its files belong to the host's root, who is nobody in
+            # the jail. What it shows besides is the host's network devices, which netlink tells a jail in that network
+            # in any case; an empty /sys would take the processors' from every program, and from an init its groups.
+            sent["system"] = stack.enter_context(paths.opened(assemble.system()))
         ours.send({"mounts": list(sent)}, list(sent.values()))
         if plan.volumes:
             for each in stack.enter_context(given(plan.volumes, userns)):
@@ -291,6 +298,8 @@ def _leave_host(plan: Plan, prepared: Confinement, theirs: Channel, ours: Channe
         del kinds["ipc"]  # its message queues will belong to the user that pid 1 is then
         if plan.first_id is None:
             del kinds["user"]
+        if plan.isolation.shares_network:
+            del kinds["net"]
         if clocks:
             kinds["time"] = namespaces.CLONE_NEWTIME
         namespaces.unshare(sum(kinds.values()))
@@ -319,7 +328,7 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
             with paths.opened(ucounts.open_parameters()) as parameters:
                 ucounts.bound(parameters, nesting.above(plan.isolation))
         mounts.make_private()
-        nested = _prepare_inner(theirs) if plan.isolation.has_inner else None
+        nested = _prepare_inner(plan, theirs) if plan.isolation.has_inner else None
         tree = assemble.Tree(**dict(zip(message["mounts"], sent)))
         root = assemble.root_of(tree)
         subject = assemble.subject_of(tree, plan.subject is not None and plan.subject.writable)
@@ -356,8 +365,8 @@ def _become_init(plan: Plan, prepared: Confinement, theirs: Channel) -> None:
         raise confinement.execute(plan.argv, dict(plan.environment))
 
 
-def _prepare_inner(theirs: Channel) -> inner.Inner:
-    nested = inner.prepare()
+def _prepare_inner(plan: Plan, theirs: Channel) -> inner.Inner:
+    nested = inner.prepare(("uts",) if plan.isolation.shares_network else ("net", "uts"))
     theirs.send({})
     return nested
 

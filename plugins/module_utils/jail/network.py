@@ -14,13 +14,15 @@ from ..kernel import paths
 from ..net import addresses, conflicts
 from ..net.addresses import Interface
 from ..net.shapes import SHAPES
-from . import enter, hostnet, ids, naming, publishing, store
+from . import enter, hostnet, ids, naming, place, publishing, store
 from .facet import Facet, Values, all_well, always, parse_each
 from .live import Running
 from .options import Option
 from .plan import RECORD, Action, Request, plan_options
 
 _RESOLV_CONF = "/etc/resolv.conf"
+_OF_ITS_OWN = ("interfaces", "publish")
+"""What can only be had in a network of the jail's own."""
 _MANAGEMENT, _MANAGE, _LEAVE = "resolv_conf", "manage", "leave"
 
 _GIVEN_UP = (
@@ -96,10 +98,12 @@ def _write_management(running: Running, value: str) -> None:
 
 def is_uncounted(running: Running) -> bool:
     """Whether a jail can undo in its own network namespace what limits its neighbours."""
-    return "NET_ADMIN" in running.isolation.capabilities
+    return "NET_ADMIN" in running.isolation.capabilities and not running.isolation.shares_network
 
 
 def _read_interfaces(running: Running) -> list[Interface]:
+    if place.is_shared_by(running):
+        return []
     with hostnet.namespace(running) as namespace:
         found = hostnet.host().read(namespace, running.slot)
     return [_as_far_as_held(running, interface) for interface in found]
@@ -181,7 +185,9 @@ OPTIONS = (
         default=[],
         read=_read_interfaces,
         write=_write_interfaces,
+        waits=place.waits,
     ),
+    *place.OPTIONS,
     *publishing.OPTIONS,
     _resolver_option("dns", "nameserver", _parse_dns, _write_dns),
     _resolver_option("search", "search", _parse_search, _write_search),
@@ -208,6 +214,7 @@ def _parse(given: Values, recorded: Values) -> dict[str, Any]:
         except ValueError as error:
             raise JailError(str(error), option="interfaces") from error
         hostnet.host().check_parents(values["interfaces"])
+    place.check(given["name"], {**recorded, **values}, _OF_ITS_OWN)
     if "interfaces" in values or "publish" in values:
         publishing.check({**recorded, **values}, recorded)
     return values
@@ -235,7 +242,9 @@ def clash(name: str, desired: Mapping[str, Any]) -> str | None:
 
 
 def wire(running: Running, desired: Mapping[str, Any]) -> None:
-    """Give a jail that is being started its network: loopback at least."""
+    """Give a jail that is being started its network: loopback at least. In the host's it changes nothing."""
+    if place.of(desired) == place.HOST:
+        return
     _converge(running, hostnet.interfaces(desired))
     publishing.follow(running, desired)
 

@@ -99,6 +99,7 @@ part of what the jail may have."""
 
 INIT = "/sbin/init"
 USERNS = "auto"
+NETWORK = "private"
 STOP_SIGNAL = "SIGTERM"
 STOP_SECONDS = 10.0
 """What holds for a jail of which nobody said anything else."""

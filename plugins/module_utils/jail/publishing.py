@@ -12,12 +12,14 @@ from ..errors import JailError
 from ..kernel import sockets
 from ..net import publish
 from ..net.publish import Forward
-from . import hostnet, store
+from . import hostnet, place, store
 from .live import Running
 from .options import Option
 
 
 def _read(running: Running) -> list[Forward]:
+    if place.is_shared_by(running):
+        return []
     recorded = store.read(running.name, "net")
     wanted, interfaces = recorded.get("publish", []), hostnet.interfaces(recorded)
     with hostnet.namespace(running) as namespace:
@@ -75,6 +77,7 @@ OPTIONS = (
         parse=publish.parse,
         read=_read,
         write=_write,
+        waits=place.waits,
     ),
 )
 

@@ -32,6 +32,7 @@ from . import (
     naming,
     network,
     objects,
+    place,
     policy,
     publishing,
     resources,
@@ -39,7 +40,7 @@ from . import (
     stop,
     store,
 )
-from .isolation import labels, options, settled, sysctls
+from .isolation import labels, settled, sysctls
 from .isolation.record import Isolation
 from .launch import Plan, Streams
 from .live import Running
@@ -74,13 +75,13 @@ class _Wish(NamedTuple):
 
 
 def _wish(name: str) -> _Wish:
-    desired = store.read(name, "state")
-    holds = options.desired(desired)
+    desired, wiring = store.read(name, "state"), store.read(name, "net")
+    holds = place.isolation_of(desired, wiring)
     return _Wish(
         name=name,
         hostname=desired.get("hostname", name),
         started_with={"command": desired.get("command"), "init": desired.get("init", policy.INIT), **holds},
-        wiring=store.read(name, "net"),
+        wiring=wiring,
         bounds=store.read(name, "limits"),
         holds=holds,
         other_jails=naming.wanted(name),

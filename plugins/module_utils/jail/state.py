@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..kernel import idmap, namespaces, paths, signals
-from . import freeze, identity, ids, live, policy, remove, start, stop
+from . import freeze, identity, ids, live, place, policy, remove, start, stop, store
 from .facet import Facet, Values, parse_each
 from .isolation import options as isolation
 from .isolation import settled
@@ -122,7 +122,7 @@ def _parse(given: Values, recorded: Values) -> dict[str, Any]:
     """Each option by itself, then whether those of isolation can be had together."""
     values = _parse_each(given, recorded)
     if any(option.name in values for option in isolation.OPTIONS) or "userns" in values:
-        settled.check(isolation.desired({**recorded, **values}))
+        settled.check(place.isolation_of({**recorded, **values}, store.read(given["name"], "net")))
     whole = {**recorded, **values}
     if "mounts" in values or "userns" in values:
         check_volumes(whole.get("mounts", ()), whole.get("userns") == "host")

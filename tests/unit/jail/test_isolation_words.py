@@ -31,7 +31,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def settle(**given_options: Any) -> Isolation:
     """What a jail with these options, as a user writes them, gets."""
-    return settled.settle(options.desired(facet.FACET.parse(given_options, {})))
+    return settled.settle(options.desired(facet.FACET.parse({"name": "x", **given_options}, {})))
 
 
 def test_a_jail_of_which_nothing_was_said_has_the_baseline() -> None:
@@ -44,6 +44,40 @@ def test_a_jail_of_which_nothing_was_said_has_the_baseline() -> None:
     assert tuple(found.readonly_paths) == policy.READONLY_PATHS
     assert len(found.programs) == 1
     assert (found.profile, found.no_new_privs, found.personality) == ("", False, "linux")
+
+
+@pytest.mark.parametrize("userns", ["auto", "host"])
+def test_without_a_network_of_its_own_nothing_of_it_is_writable(userns: str) -> None:
+    """Else as ever."""
+    values = options.desired({"userns": userns, "network": "host"})
+    shared, own = settled.settle(values), settled.settle({**values, "network": "private"})
+    assert (shared.shares_network, own.shares_network) == (True, False)
+    assert list(shared.writable_paths) == []
+    assert list(settle().writable_paths) == list(policy.WRITABLE_PATHS)
+    assert shared._replace(shares_network=False, writable_paths=own.writable_paths) == own
+
+
+@pytest.mark.parametrize(
+    ("said", "option", "possible"),
+    [
+        ({"sysctls": {"net/ipv4/ip_forward": "1"}}, "sysctls", False),
+        ({"allow_raw_sockets": True}, "allow_raw_sockets", True),
+        ({"capabilities": {"add": ["NET_ADMIN"], "drop": []}}, "capabilities", True),
+        ({"capabilities": {"add": ["NET_RAW"], "drop": []}}, "capabilities", True),
+    ],
+)
+def test_what_needs_a_network_of_its_own(said: dict[str, Any], option: str, possible: bool) -> None:
+    """What is without effect in the host's is refused there; where the host's root may have it, that is its choice."""
+    settled.check(options.desired(said))
+    with pytest.raises(JailError, match="network=host") as caught:
+        settled.check(options.desired({**said, "network": "host"}))
+    assert caught.value.option == option
+    theirs = options.desired({**said, "network": "host", "userns": "host"})
+    if possible:
+        settled.check(theirs)
+    else:
+        with pytest.raises(JailError, match="network=host"):
+            settled.check(theirs)
 
 
 def test_what_each_cpu_has_is_masked_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,12 +156,12 @@ def test_capabilities_are_what_was_opened_and_no_more(
 )
 def test_words_for_capabilities(value: dict[str, Any], canonical: dict[str, Any]) -> None:
     """With or without the prefix, in any case and order; ALL is every one."""
-    assert facet.FACET.parse({"capabilities": value}, {}) == {"capabilities": canonical}
+    assert facet.FACET.parse({"name": "x", "capabilities": value}, {}) == {"capabilities": canonical}
 
 
 def test_all_is_shown_as_it_was_written() -> None:
     """And not as forty names."""
-    parsed = facet.FACET.parse({"capabilities": {"drop": ["ALL"]}}, {})["capabilities"]
+    parsed = facet.FACET.parse({"name": "x", "capabilities": {"drop": ["ALL"]}}, {})["capabilities"]
     assert facet.FACET.option("capabilities").show(parsed) == {"add": [], "drop": ["ALL"]}
 
 
@@ -141,7 +175,7 @@ def test_all_is_shown_as_it_was_written() -> None:
 )
 def test_words_for_paths(option: str, value: dict[str, Any], canonical: dict[str, Any]) -> None:
     """In one form."""
-    assert facet.FACET.parse({option: value}, {}) == {option: canonical}
+    assert facet.FACET.parse({"name": "x", option: value}, {}) == {option: canonical}
 
 
 @pytest.mark.parametrize("path", ["", "a", "/", "//", "/..", "/a/..", "/a\0b", "../a"])
@@ -149,7 +183,7 @@ def test_words_for_paths(option: str, value: dict[str, Any], canonical: dict[str
 def test_what_is_no_path_inside(option: str, path: str) -> None:
     """Relative ones, and the root."""
     with pytest.raises(JailError, match=f"^{option}: "):
-        facet.FACET.parse({option: {"add": [path]}}, {})
+        facet.FACET.parse({"name": "x", option: {"add": [path]}}, {})
 
 
 @pytest.mark.parametrize(
@@ -164,7 +198,7 @@ def test_what_is_no_path_inside(option: str, path: str) -> None:
 def test_what_excludes_each_other_is_refused_in_either_order(given_options: Any, recorded: Any) -> None:
     """Also when one half of it was said in an earlier run."""
     with pytest.raises(JailError, match=r"^allow_"):
-        facet.FACET.parse(given_options, recorded)
+        facet.FACET.parse({"name": "x", **given_options}, recorded)
 
 
 def test_a_program_is_one_of_a_policy() -> None:

@@ -199,6 +199,7 @@ OPTIONS = (
         show=sysctls.show,
         read=sysctls.PARAMETERS.read,
         write=sysctls.PARAMETERS.write,
+        waits=sysctls.waits,
     ),
     Option(
         "mounts",
@@ -215,6 +216,7 @@ OPTIONS = (
 
 
 def desired(recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of all isolation options of a jail of which this is recorded, and its ``userns``."""
-    userns = recorded.get("userns", policy.USERNS)
-    return {"userns": userns, **{option.name: recorded.get(option.name, option.default) for option in OPTIONS}}
+    """The values of all isolation options of a jail of which this is recorded, its ``userns`` and its ``network``."""
+    others = {"userns": policy.USERNS, "network": policy.NETWORK}
+    found = {name: recorded.get(name, default) for name, default in others.items()}
+    return {**found, **{option.name: recorded.get(option.name, option.default) for option in OPTIONS}}

@@ -27,10 +27,17 @@ def own_namespaces(running: Running) -> Iterator[Fact]:
     """Of each kind one that is neither the host's nor another jail's, but for what its options share."""
     kinds = [*namespaces.KINDS, *(["time"] if running.isolation.time_offset else [])]
     others = [other for other in map(live.find, live.names()) if other and other.name != running.name]
+    shared = _shared(running)
     for kind in kinds:
-        expected = "the host's" if kind == "user" and running.first_id is None else "its own"
+        expected = "the host's" if kind in shared else "its own"
         found = _owner(running, kind, others)
         yield Fact(f"namespaces.{kind}", found, expected, found in ("its own", expected))
+
+
+def _shared(running: Running) -> set[str]:
+    """The kinds of which it is in the host's namespace."""
+    shares = {"user": running.first_id is None, "net": running.isolation.shares_network}
+    return {kind for kind, so in shares.items() if so}
 
 
 def _owner(running: Running, kind: str, others: Sequence[Running]) -> str:
@@ -115,7 +122,7 @@ def others(running: Running) -> Iterator[Fact]:
 
 def _loose(running: Running, pids: Sequence[int]) -> dict[int, str]:
     settled = capabilities.to_mask(running.isolation.capabilities)
-    kinds = [kind for kind in namespaces.KINDS if kind != "user" or running.first_id is not None]
+    kinds = namespaces.KINDS.keys() - _shared(running)
     found = {}
     for pid in pids:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended

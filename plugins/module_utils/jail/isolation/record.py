@@ -42,6 +42,7 @@ class Isolation(NamedTuple):
     :param may_nest: whether its users may make user namespaces below its own, and mount and the like there.
     :param children_max: how many of them there may be.
     :param devices: those besides the standard ones.
+    :param shares_network: whether its network namespace is the host's.
     :param time_offset: seconds by which each clock of :data:`namespaces.CLOCKS` is moved; empty without a time
         namespace.
     :param devices_filtered: whether the cgroup lets nothing else be opened.
@@ -61,6 +62,7 @@ class Isolation(NamedTuple):
     children_max: int
     devices: Sequence[Node]
     devices_filtered: bool
+    shares_network: bool
     time_offset: Mapping[str, int]
 
     @property

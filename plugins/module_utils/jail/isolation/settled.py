@@ -35,6 +35,9 @@ _TAKEN_BY_SECURELEVEL = (
 """From which level on which capabilities cannot be had, whatever opens them."""
 _NETWORK_SECURE = 3
 
+_FOR_OWN_NETWORK = ("NET_ADMIN", "NET_RAW")
+"""Capabilities that count only in a network of whose user namespace the process is."""
+
 _FOREIGN = {"linux": {}, "linux32": {"x86_64": ("x86",), "aarch64": ("arm",)}}
 """By personality and machine: architectures (libseccomp's names) whose calls are allowed like the native ones."""
 
@@ -46,6 +49,7 @@ def settle(values: Mapping[str, Any]) -> Isolation:
     :raises JailError: when they cannot be had together, or a profile cannot be read.
     """
     _refuse_impossible(values)
+    refuse_without_network(values)
     bounding = _capabilities(values)
     filters, digest = _filters(values, bounding)
     readonly = _changed(policy.READONLY_PATHS, values["readonly_paths"])
@@ -64,6 +68,7 @@ def settle(values: Mapping[str, Any]) -> Isolation:
         children_max=values["children_max"],
         devices=nodes.nodes(values["devices"], values["securelevel"]),
         devices_filtered=True,
+        shares_network=values["network"] == "host",
         time_offset=values["time_offset"] if any(values["time_offset"].values()) else {},
     )
 
@@ -74,6 +79,7 @@ def check(values: Mapping[str, Any]) -> None:
     :raises JailError: likewise.
     """
     _refuse_impossible(values)
+    refuse_without_network(values)
     _filters(values, _capabilities(values))
     nodes.nodes(values["devices"], values["securelevel"])
     labels.check(values)
@@ -99,6 +105,33 @@ def _refuse_impossible(values: Mapping[str, Any]) -> None:
             option="children_max",
             advice="it cannot be had together with userns=host",
         )
+
+
+def refuse_without_network(values: Mapping[str, Any]) -> None:
+    """Refuse what is nothing, or the host's, in a jail without a network of its own.
+
+    :raises JailError: then.
+    """
+    if values["network"] != "host":
+        return
+    if values["sysctls"]:
+        raise JailError(
+            "they are parameters of the jail's own network, and with network=host it has none",
+            option="sysctls",
+            advice="say sysctls={} (jail_state), or network=private (jail_net)",
+        )
+    if values["userns"] == "host":
+        return
+    added = [name for name in _FOR_OWN_NETWORK if name in values["capabilities"]["add"]]
+    for option, useless in (("allow_raw_sockets", values["allow_raw_sockets"]), ("capabilities", added)):
+        if useless:
+            what = " and ".join(added) if option == "capabilities" else "it"
+            raise JailError(
+                f"{what} would do nothing with network=host: in that network the kernel counts the capabilities of the "
+                "host's user namespace only",
+                option=option,
+                advice="do without (jail_state), or say network=private (jail_net), or userns=host (jail_state)",
+            )
 
 
 def _capabilities(values: Mapping[str, Any]) -> list[str]:
@@ -139,7 +172,9 @@ def _programs(filters: Sequence[Filter], digest: str) -> list[str]:
 def _writable(values: Mapping[str, Any], bounding: Collection[str]) -> list[str]:
     """The parameters of its network, where the kernel leaves them to CAP_NET_ADMIN. Of who is root of the host it asks
     for no capability."""
-    if values["securelevel"] >= _NETWORK_SECURE or (values["userns"] == "host" and "NET_ADMIN" not in bounding):
+    of_the_host = values["network"] == "host"
+    admin = values["userns"] != "host" or "NET_ADMIN" in bounding
+    if values["securelevel"] >= _NETWORK_SECURE or of_the_host or not admin:
         return []
     return list(policy.WRITABLE_PATHS)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ...errors import JailError
 from ...net import sysctl
-from .. import enter
+from .. import enter, live
 from ..live import Running
 from ..parameters import Parameters
 
@@ -42,6 +42,12 @@ def parse(value: Mapping[str, Any]) -> dict[str, str]:
 def show(value: Mapping[str, str]) -> dict[str, str]:
     """With dots, as sysctl(8) writes them; a dot in the name of a device is a slash then."""
     return {path.translate(str.maketrans("/.", "./")): setting for path, setting in value.items()}
+
+
+def waits(name: str, _wanted: Mapping[str, str], running: bool) -> bool:
+    """Whether a restart has to give the jail a network of its own first: what it is in now has the host's."""
+    found = live.find(name) if running else None
+    return found is not None and found.isolation.shares_network
 
 
 def _get(running: Running, wanted: Collection[str]) -> Mapping[str, str | None]:
