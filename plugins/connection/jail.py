@@ -109,6 +109,12 @@ _OUT_OF = 'exec <"$1" && exec cat'
 _FROM_FILE = 'file=$1; shift; exec "$@" <"$file"'
 _TO_FILE = 'file=$1; shift; exec "$@" >"$file"'
 """Scripts of /bin/sh: the first two of the jail's, the others of the controller's."""
+_BY_PIPE = {
+    _FROM_FILE: 'file=$1; shift; exec <"$file"; cat | "$@"',
+    _TO_FILE: 'file=$1; shift; exec >"$file"; "$@" | cat',
+}
+"""The same where nobody is in between: a process of the jail could keep a descriptor of a file itself, and go on
+reading or writing what the file becomes."""
 
 
 class Connection(SshConnection):
@@ -200,13 +206,14 @@ class Connection(SshConnection):
         line = self._line(word, "/bin/sh", "-c", script, "sh", inner)
         redirected = [b"/bin/sh", b"-c", redirection.encode(), b"sh", path]
         if self._is_local:
+            redirected[2] = _BY_PIPE[redirection].encode()
             command = [*redirected, b"/bin/sh", b"-c", to_bytes(line, errors="surrogate_or_strict")]
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
             result: _Result = (done.returncode, done.stdout, done.stderr)
         else:
             result = self._run_redirected(redirected, line)
         status, output, errors = self._reported(word, result)
-        if status:
+        if status or result[0]:
             text = to_text(errors).strip() or f"exit status {status}"
             raise AnsibleError(f"jail {self._jail} on {self._place}: {inner!r} cannot be transferred: {text}")
         return status, output, errors

@@ -105,6 +105,8 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructa
 from ansible.plugins.loader import connection_loader
 from ansible.utils.display import Display
 
+from ansible_collections.cellblock.jails.plugins.module_utils.errors import JailError
+from ansible_collections.cellblock.jails.plugins.module_utils.jail import names
 from ansible_collections.cellblock.jails.plugins.plugin_utils import hostside
 
 display = Display()
@@ -180,9 +182,9 @@ def parsed(text: str) -> Jails:
     """
     try:
         found = json.loads(text)
-        if all("status" in jail for jail in found.values()):
+        if all(names.check(name) and "status" in jail for name, jail in found.items()):
             return dict(found)
-    except (ValueError, AttributeError, TypeError):
+    except (JailError, ValueError, AttributeError, TypeError):
         pass
     raise AnsibleError(f"what it says is no list of jails: {text.strip()[:80]!r}")
 
@@ -211,7 +213,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         remembers = self._option("cache")
         kept: dict[str, Jails] = dict(self._cache.get(key) or {}) if remembers and cache else {}
         places = [place_of(entry) for entry in self._option("hosts")]
-        known = {place.name: kept.get(place.name) or self._ask(place) for place in places}
+        known = {place.name: kept[place.name] if place.name in kept else self._ask(place) for place in places}
         answers = {name: jails for name, jails in known.items() if jails is not None}
         if remembers and answers != kept:
             self._cache[key] = answers
@@ -222,8 +224,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def _ask(self, place: Place) -> Jails | None:
         """The jails of a host; ``None``, after a warning, when it cannot be asked."""
         try:
-            return parsed(self._output(place))
-        except AnsibleError as error:
+            jails = parsed(self._output(place))
+            for name, jail in jails.items():
+                list(groups_of(variables_of(place, name, jail), []))
+            return jails
+        except (AnsibleError, AttributeError, TypeError, ValueError) as error:
             text = f"the jails of {place.name} are not known: {error}"
             if self._option("strict"):
                 raise AnsibleParserError(text) from error
@@ -233,10 +238,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def _output(self, place: Place) -> str:
         kind = "local" if place.is_here else "ssh"
         connection = connection_loader.get(f"ansible.builtin.{kind}", PlayContext())
-        connection.set_options(
-            var_options={name: self.templar.template(value) for name, value in place.variables.items()}
-        )
-        line = hostside.command(["ls", "--json"], place.variables.get("ansible_jail_host_become", hostside.BECOME))
+        variables = {name: self.templar.template(value) for name, value in place.variables.items()}
+        connection.set_options(var_options=variables)
+        line = hostside.command(["ls", "--json"], variables.get("ansible_jail_host_become", hostside.BECOME))
         status, output, errors = connection.exec_command(line, sudoable=False)
         if status:
             raise AnsibleError(hostside.explanation(status, to_text(errors)))
@@ -245,15 +249,16 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def _add(self, inventory: Any, variables: dict[str, Any]) -> None:
         """Add a jail.
 
-        :raises AnsibleParserError: when there is one of that name.
+        :raises AnsibleParserError: when there is a host of that name.
         """
         pattern: str = self._option("hostname")
         name = pattern.replace("{jail}", variables["jail_name"]).replace("{host}", variables["jail_host"])
         present = inventory.get_host(name)
-        if present is not None and "jail_host" in present.vars:
-            both = f"{present.vars['jail_host']} and {variables['jail_host']}"
+        if present is not None:
+            # Also a host of another source: who names a jail like it must not get what is meant for it.
+            both = f"{present.vars.get('jail_host', 'another source of the inventory')} and {variables['jail_host']}"
             raise AnsibleParserError(
-                f"there is a jail {name} on {both}: tell them apart by hostname: '{{jail}}.{{host}}'"
+                f"there is a host {name} of {both}: tell them apart by hostname: '{{jail}}.{{host}}'"
             )
         inventory.add_host(name)
         for variable, value in variables.items():

@@ -19,6 +19,9 @@ description:
     for the next start.
   - An option that is left out is left as it is.
 notes:
+  - What flushes the host's whole ruleset, as C(systemctl reload nftables) does on Debian, takes our tables with it. Run
+    this module at once then. Until it has, nothing that jails send is filtered, and where ports are published for all
+    addresses of the host, its bridges let their neighbours to what listens at V(127.0.0.1).
   - A published port that nobody reaches from elsewhere is often kept back by a filter of the administrator's own, which
     this module does not overrule. One that drops what is forwarded has to let such connections pass, in nftables
     C(ct state established,related accept) and C(ct status dnat accept) in its chain for the hook C(forward), in

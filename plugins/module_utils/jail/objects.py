@@ -107,6 +107,8 @@ def _put(running: Running, values: Mapping[str, str]) -> None:
             _in_ipc(running, {path: values[path] for path in ipc})
     except OSError as error:
         path = str(error.filename).partition(f"{sysctl.PLACE}/")[2]
+        if path not in values:
+            raise
         raise JailError(f"{_KEYS[path]}: the kernel refuses {values[path]}: {error.strerror}", option=OPTION) from error
 
 

@@ -48,8 +48,7 @@ def follow(running: Running, recorded: Mapping[str, Any]) -> None:
 
 def withdraw(name: str) -> None:
     """Have no port of the host lead to a jail that does not run."""
-    if store.read(name, "net").get("publish"):
-        hostnet.host().withdraw(name)
+    hostnet.host().withdraw(name)
 
 
 def release(besides: str = "") -> None:

@@ -83,7 +83,8 @@ def restored(value: Mapping[str, Any]) -> Resources:
 
     :raises KeyError: when they are of another version.
     """
-    return Resources(**{name: value[name] for name in Resources._fields})
+    needed = [name for name in Resources._fields if name in value or name not in Resources._field_defaults]
+    return Resources(**{name: value[name] for name in needed})
 
 
 def refuse_raised(wanted: Mapping[str, Sequence[int]], present: Mapping[str, int]) -> None:

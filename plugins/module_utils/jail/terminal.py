@@ -100,7 +100,10 @@ def _carry(master: int, target: int, source: int, sink: int, typed: bytes) -> by
         waiting.register(source, select.POLLIN)
     ready = dict(waiting.poll())
     if source in ready:
-        typed += os.read(source, _TYPED_MAX)
+        data = os.read(source, _TYPED_MAX)
+        if not data:
+            raise OSError(errno.EIO, "the terminal has hung up")
+        typed += data
     if ready.get(master, 0) & select.POLLOUT:
         typed = typed[_write(master, typed) :]
     if ready.get(master, 0) & (select.POLLIN | select.POLLHUP) and not _copy(master, sink):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ..errors import JailError
 from . import doorways, forwarding, localnet, publish, sysctl
 from .addresses import Interface
 from .doorways import There
@@ -79,12 +78,9 @@ class Forwards:
             self._give(jail, publish.NOTHING)
 
     def _give(self, jail: str, reach: Reach) -> None:
-        try:
-            doorways.give(self._there(), jail, reach)
-        except JailError:
-            # Perhaps somebody else has changed it since it was read.
-            self._read = None
-            doorways.give(self._there(), jail, reach)
+        # Read under the lock: another run may have changed it since.
+        self._read = None
+        doorways.give(self._there(), jail, reach)
 
     def release(self, host: Callable[[], Netlink], published: Callable[[], Mapping[str, Reach]]) -> None:
         """Have nothing there but what jails on record may need.

@@ -184,8 +184,9 @@ class Network:
 
     def withdraw(self, name: str) -> None:
         """Have no port of the host lead into a jail, if one does; connections that are open go on."""
-        with _explained("publish"), files.locked(_LOCK):
-            self._forwards.withdraw(name)
+        if forwards_in_use():
+            with _explained("publish"), files.locked(_LOCK):
+                self._forwards.withdraw(name)
 
     def release_published(self, published: Callable[[], Mapping[str, Reach]]) -> None:
         """Take away what only ports needed that lead nowhere any more: what the filter has of them, the way from the

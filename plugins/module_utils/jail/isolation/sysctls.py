@@ -66,6 +66,8 @@ def _put(running: Running, values: Mapping[str, str]) -> None:
         enter.call(running, set_all, _NAMESPACES)
     except OSError as error:
         path = str(error.filename).partition(f"{sysctl.PLACE}/")[2]
+        if path not in values:
+            raise
         raise JailError(f"{_name(path)}={values[path]}: {error.strerror}", option=_OPTION) from error
 
 
