@@ -82,4 +82,4 @@ def test_single_things_are_found_as_nft_has_them() -> None:
         # A question that is wrong is told, and the next is answered.
         with pytest.raises(OSError, match="looking at nf_tables"):
             reader.elements("inet other", [("some", struct.pack("=Q", 1))] * 3)
-        assert reader.elements("inet other", [("where", key)]) == [nfnetlink.Element("web1", "called")]
+        assert reader.elements("inet other", [("where", key)]) == [nfnetlink.Element("web1", "called", last=key)]
