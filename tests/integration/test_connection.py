@@ -232,6 +232,37 @@ def test_empty_files(variables: dict[str, Any], guest: str, tmp_path: Path) -> N
     assert fetched.read_bytes() == b""
 
 
+def test_no_file_of_the_controller_is_open_in_the_jail(variables: dict[str, Any], guest: str, tmp_path: Path) -> None:
+    """A jail whose ``cat`` is its own work could keep what it is given: that is one end of a pipe. (The control is a
+    command by hand, which has the file that it is given.)"""
+    source, back = tmp_path / "source", tmp_path / "back"
+    source.write_text("data")
+    shell(guest, f"mkdir -p /usr/local/bin; printf '%s' '{_CURIOUS}' >/usr/local/bin/cat; chmod 755 /usr/local/bin/cat")
+    try:
+        with source.open("rb") as file:
+            subprocess.run(["jail", "exec", guest, "--", "cat"], stdin=file, capture_output=True, check=True)
+        assert str(source) in _seen(guest)
+        calls = [("put_file", str(source), "/srv/file"), ("fetch_file", "/srv/file", str(back))]
+        assert connected(variables, *calls) == [None, None]
+        (came, _file), (_file, went) = (each.split() for each in _seen(guest).splitlines())
+        assert came.startswith("pipe:")
+        assert went.startswith("pipe:")
+        assert back.read_text() == "data"
+    finally:
+        shell(guest, "rm -f /usr/local/bin/cat /srv/file")
+
+
+_CURIOUS = """#!/bin/sh
+echo $(readlink /proc/$$/fd/0 /proc/$$/fd/1) >>/srv/seen
+exec /bin/cat "$@"
+"""
+
+
+def _seen(guest: str) -> str:
+    """What that has seen since the last time."""
+    return shell(guest, "/bin/cat /srv/seen; rm /srv/seen")
+
+
 def test_a_link_leads_nowhere_else(variables: dict[str, Any], guest: str, tmp_path: Path) -> None:
     """A name in the jail is looked up there, and a link as well: the host's file of that name stays as it is."""
     canary, source = tmp_path / "canary", tmp_path / "source"
