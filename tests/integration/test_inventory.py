@@ -38,8 +38,10 @@ def two(names: Callable[[int], list[str]]) -> tuple[str, str]:
     return one, other
 
 
-def ansible(program: str, folder: Path, settings: dict[str, Any], *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a program of Ansible's on an inventory."""
+def ansible(
+    program: str, folder: Path, settings: dict[str, Any], *words: str, before: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of Ansible's on an inventory, after the words ``before``: those of other sources."""
     source = folder / "test.jails.yml"
     source.write_text(json.dumps({"plugin": "cellblock.jails.jails", **settings}))
     environment = {
@@ -50,7 +52,7 @@ def ansible(program: str, folder: Path, settings: dict[str, Any], *words: str) -
         "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=5s",
     }
     return subprocess.run(
-        [os.path.join(os.path.dirname(sys.executable), program), "-i", str(source), *words],
+        [os.path.join(os.path.dirname(sys.executable), program), *before, "-i", str(source), *words],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -142,3 +144,17 @@ def test_what_is_cached_is_not_asked_again(two: tuple[str, str], tmp_path: Path)
     assert {one, other} <= set(listed(tmp_path, settings)["jails"]["hosts"])
     assert other not in listed(tmp_path, settings, "--flush-cache")["jails"]["hosts"]
     assert other not in listed(tmp_path, settings)["jails"]["hosts"]
+
+
+def test_a_jail_does_not_take_the_place_of_another_host(two: tuple[str, str], tmp_path: Path) -> None:
+    """One that is named as a host of another source is refused, with the way out: plays for that host stay its own."""
+    one, _other = two
+    first = tmp_path / "a_hosts.json"
+    first.write_text(json.dumps({"all": {"hosts": {one: {"ansible_host": "192.0.2.9"}}}}))
+    settings: dict[str, Any] = {"hosts": ["localhost"]}
+    done = ansible("ansible-inventory", tmp_path, settings, "--host", one, before=("-i", str(first)))
+    said = " ".join((done.stderr + done.stdout).split())
+    assert f"there is a host {one} of another source of the inventory and localhost" in said
+    apart = {**settings, "hostname": "{jail}.{host}"}
+    done = ansible("ansible-inventory", tmp_path, apart, "--host", one, before=("-i", str(first)))
+    assert json.loads(done.stdout, object_hook=plain) == {"ansible_host": "192.0.2.9"}

@@ -387,3 +387,19 @@ def test_records_of_borrowed_things_are_read_as_json(jail: Jail, card: int) -> N
     with near, far:
         assert_alive((near, far))
     converge(jail)
+
+
+def test_an_address_that_a_jail_gave_itself_is_not_withdrawn_from_another(start: Callable[..., Jail]) -> None:
+    """The host answers at the parent for the addresses that it leads there, whatever stands inside."""
+    one, other = start("one", 1), start("other", 2)
+    run("ip link add uplink type veth peer name cable")
+    run("ip link set uplink up")
+    wish = {"name": "eth0", "type": "routed", "parent": "uplink"}
+    converge(one, {**wish, "addresses": ["192.0.2.10/32"]})
+    converge(other, {**wish, "addresses": ["192.0.2.11/32"]})
+    before = run("ip neigh show proxy")
+    assert "192.0.2.11" in before
+    run("ip addr add 192.0.2.11/32 dev eth0", one.pid)
+    converge(one, {**wish, "addresses": ["192.0.2.10/32"]})
+    assert sorted(run("ip neigh show proxy").splitlines()) == sorted(before.splitlines())
+    assert "192.0.2.11" not in run("ip addr show dev eth0", one.pid)
