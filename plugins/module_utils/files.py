@@ -15,6 +15,7 @@ from typing import Any
 
 from . import layout
 from .errors import JailError
+from .kernel import wholefiles
 
 
 def make_private_directory(path: str) -> None:
@@ -81,23 +82,11 @@ def read_json(path: str) -> Any:
     :raises JailError: when it holds something else.
     """
     try:
-        return json.loads(_read_bytes(path))
+        return json.loads(wholefiles.read(path))
     except FileNotFoundError:
         return None
     except ValueError as error:
         raise JailError(f"{path} is damaged ({error})", advice="put a good copy back, or remove it") from error
-
-
-def _read_bytes(path: str) -> bytes:
-    """A whole file, in as few system calls as that takes: there may be some of them for each of many jails."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        parts = []
-        while part := os.read(descriptor, 1 << 16):
-            parts.append(part)
-    finally:
-        os.close(descriptor)
-    return b"".join(parts)
 
 
 @contextlib.contextmanager

@@ -120,7 +120,7 @@ def _as_far_as_held(running: Running, interface: Interface) -> Interface:
 def _write_interfaces(running: Running, value: list[Interface]) -> None:
     before = _read_interfaces(running)
     # What is recorded is new already. Released first: killed in between, the next run finds something to do.
-    release_interfaces(running.name, [interface for interface in before if interface not in value])
+    _release_unused(running.name, [interface for interface in before if interface not in value], ())
     _converge(running, value)
     publishing.follow(running, store.read(running.name, "net"))
 
@@ -266,10 +266,16 @@ def release(name: str) -> None:
 
 
 def release_interfaces(name: str, removed: list[Interface]) -> None:
-    """Give up what these interfaces of a jail used on the host, where no recorded interface uses it."""
+    """Give up what these interfaces of a jail that does not run used on the host, where no recorded interface uses it;
+    and all filters at its host's ends, which its next start makes anew."""
+    slot = ids.find(name)
+    _release_unused(name, removed, () if slot is None else (slot,))
+
+
+def _release_unused(name: str, removed: list[Interface], slots: Iterable[int]) -> None:
     publishing.release()
     if removed:
-        hostnet.host().release(name, removed, lambda: _recorded([name]), lambda: _others(name))
+        hostnet.host().release(name, removed, lambda: _recorded([name]), lambda: _others(name), slots)
 
 
 def _recorded(jails: Iterable[str]) -> list[Interface]:

@@ -30,7 +30,8 @@ class Terminal:
         self.before = termios.tcgetattr(self.slave)
         self.shown = b""
         self.client = subprocess.Popen(
-            ["setsid", "--ctty", *command],
+            # Ctrl-C ends it as at a terminal, whoever runs the tests: one in the background has it ignored.
+            ["env", "--default-signal=INT", "setsid", "--ctty", *command],
             stdin=self.slave,
             stdout=subprocess.PIPE if piped_output else self.slave,
             stderr=self.slave,

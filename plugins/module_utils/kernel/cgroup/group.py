@@ -26,6 +26,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Callable
 
+from .. import wholefiles
 from ..devicefilter import Rule
 from .figures import File, number_or_max
 from .hierarchies import Hierarchies
@@ -39,14 +40,7 @@ _HANDED_OVER = (".", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control")
 
 def read(path: str) -> str:
     """The text of a control group's file."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        parts = []
-        while part := os.read(descriptor, 1 << 16):
-            parts.append(part)
-    finally:
-        os.close(descriptor)
-    return b"".join(parts).decode()
+    return wholefiles.read(path).decode()
 
 
 def write(path: str, text: str) -> None:
