@@ -16,8 +16,7 @@ import pytest
 
 from ansible_collections.cellblock.jails.plugins.module_utils.net import publish, sysctl
 from ansible_collections.cellblock.jails.plugins.module_utils.net.addresses import Interface
-from ansible_collections.cellblock.jails.plugins.module_utils.net.network import Network
-from ansible_collections.cellblock.jails.tests.integration.support.networks import network_namespace, network_of
+from ansible_collections.cellblock.jails.tests.integration.support.networks import network_namespace
 from ansible_collections.cellblock.jails.tests.integration.support.publishing import (
     knock,
     lead,
@@ -434,37 +433,3 @@ def test_the_hosts_loopback_stays_its_own(jail: Jail, start: Callable[..., Jail]
         run("nft flush chain inet jails published_loopback")
         assert knock(server, "127.0.0.1", 9999, other.pid) == "10.77.0.99"
         assert knock(web, "127.0.0.1", 8081, other.pid) is None
-
-
-def test_the_way_from_one_loopback_closes_without_the_other(jail: Jail) -> None:
-    """Where a forward of IPv6 alone is left, 127/8 is not routed any more, and what was is put back."""
-    own = converge(jail, _OWN)
-    lead(jail, own, _WEB)
-    assert localnet_of("br-jails") == ("1", True)
-    wanted = lead(jail, own, {**_WEB, "host_address": "::"})
-    release(own, web1=publish.reach(wanted, own))
-    assert localnet_of("br-jails") == ("0", True)
-    lead(jail, own)
-    release(own)
-    assert localnet_of("br-jails") == ("0", False)
-
-
-def localnet_of(bridge: str) -> tuple[str | None, bool]:
-    """Whether 127/8 is routed by a bridge, and ::1."""
-    return (
-        sysctl.read(f"net/ipv4/conf/{bridge}/route_localnet"),
-        f"local ::1 dev {bridge}" in run("ip -6 route show table local"),
-    )
-
-
-def test_what_another_run_took_away_is_given_again(jail: Jail) -> None:
-    """A run that has looked before another one took a port away does not believe that it stands."""
-    own = converge(jail, _OWN)
-    wanted = lead(jail, own, _WEB)
-    with Network() as network, network_of(jail.pid) as namespace:
-        assert network.read_published(namespace, jail.name, jail.slot, wanted, own) == wanted
-        with Network() as other:
-            other.withdraw(jail.name)
-        assert published(jail, own, wanted) == []
-        network.publish(namespace, jail.name, jail.slot, publish.reach(wanted, own))
-    assert published(jail, own, wanted) == wanted
